@@ -1,0 +1,17 @@
+//! **gapless**: a caching DNS proxy that is authoritative for a Kubernetes cluster's names from an index fed by API
+//! events, and forwards everything else through a cache.
+//!
+//! ```text
+//! bytes ─▶ server ─▶ engine ─▶ answer ◀─ Snapshot ─ index ◀─ Change ─ feed ◀─ Kubernetes API │ manifests
+//!                       │  not a cluster name
+//!                       ├──────▶ cache ── hit ─▶ bytes
+//!                       └ miss ▶ forward ─▶ upstreams ─▶ cache ─▶ bytes
+//! ```
+//!
+//! Imports point down this list only; `tests/tidy.rs` holds the table.
+
+pub mod engine;
+pub mod lifecycle;
+pub mod metrics;
+pub mod model;
+pub mod wire;

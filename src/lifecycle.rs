@@ -1,0 +1,174 @@
+//! How the process lives: supervised tasks, readiness as the absence of guards, and draining. It knows no part by name.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+pub use tokio_util::sync::CancellationToken as Drain;
+use tokio_util::task::TaskTracker;
+
+/// Starts tasks and watches over them: an essential task that ends, in whatever way, is reported to [`Ended`], and the
+/// composition root ends the process with it. No task is without an owner.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    ended: mpsc::Sender<&'static str>,
+}
+
+/// The other end of [`Tasks`]: hears which essential task ended first.
+#[derive(Debug)]
+pub struct Ended(mpsc::Receiver<&'static str>);
+
+impl Tasks {
+    /// A new, empty set.
+    pub fn new() -> (Self, Ended) {
+        // One report is enough to end the process; later ones may be lost.
+        let (ended, reports) = mpsc::channel(1);
+        (
+            Self {
+                tracker: TaskTracker::new(),
+                ended,
+            },
+            Ended(reports),
+        )
+    }
+
+    /// Starts a task that is to live as long as the process. Its end, a panic included, is reported under `name`.
+    pub fn essential(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let report = ReportOnDrop {
+            name,
+            ended: self.ended.clone(),
+        };
+        self.tracker.spawn(async move {
+            let _report = report;
+            task.await;
+        });
+    }
+
+    /// Starts a task that ends by itself, such as one exchange. The caller bounds how many there are.
+    pub fn brief<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tracker.spawn(task)
+    }
+
+    /// Waits until every task has ended.
+    pub async fn finished(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+impl Ended {
+    /// The first essential task that ended.
+    pub async fn first(&mut self) -> &'static str {
+        self.0.recv().await.unwrap_or("every task")
+    }
+}
+
+struct ReportOnDrop {
+    name: &'static str,
+    ended: mpsc::Sender<&'static str>,
+}
+
+impl Drop for ReportOnDrop {
+    fn drop(&mut self) {
+        // A full channel already holds the report that ends the process.
+        if self.ended.try_send(self.name).is_err() {
+            tracing::debug!(task = self.name, "task ended");
+        }
+    }
+}
+
+/// What the process still waits for. Ready is when nothing is left.
+#[derive(Clone, Default)]
+pub struct Readiness {
+    awaited: Arc<Mutex<BTreeMap<&'static str, usize>>>,
+}
+
+/// Something that is awaited, until it is dropped.
+#[derive(Debug)]
+#[must_use = "dropping the guard says that the part is ready"]
+pub struct Awaited {
+    part: &'static str,
+    readiness: Readiness,
+}
+
+impl Readiness {
+    /// Makes the process unready until the guard is dropped.
+    pub fn wait_for(&self, part: &'static str) -> Awaited {
+        *self.parts().entry(part).or_default() += 1;
+        Awaited {
+            part,
+            readiness: self.clone(),
+        }
+    }
+
+    /// The parts still awaited, in alphabetical order.
+    pub fn awaited(&self) -> Vec<&'static str> {
+        self.parts().keys().copied().collect()
+    }
+
+    fn parts(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, usize>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Readiness").field(&self.awaited()).finish()
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        let mut parts = self.readiness.parts();
+        let Some(count) = parts.get_mut(self.part) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            parts.remove(self.part);
+            let awaited: Vec<_> = parts.keys().collect();
+            tracing::info!(part = self.part, still_awaited = ?awaited, "ready");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_is_when_the_last_guard_is_dropped() {
+        let readiness = Readiness::default();
+        let (first, second) = (readiness.wait_for("index"), readiness.wait_for("index"));
+        let listeners = readiness.wait_for("listeners");
+        drop(first);
+        assert_eq!(readiness.awaited(), ["index", "listeners"]);
+        drop((second, listeners));
+        assert!(readiness.awaited().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_essential_task_that_panics_is_reported() {
+        let (tasks, mut ended) = Tasks::new();
+        tasks.essential("lives", std::future::pending());
+        tasks.essential("panics", async { panic!("on purpose") });
+        assert_eq!(ended.first().await, "panics");
+    }
+
+    #[tokio::test]
+    async fn brief_tasks_are_waited_for_and_not_reported() {
+        let (tasks, mut ended) = Tasks::new();
+        let brief = tasks.brief(async { 7 });
+        tasks.finished().await;
+        assert_eq!(brief.await.unwrap(), 7);
+        drop(tasks);
+        assert_eq!(ended.first().await, "every task");
+    }
+}

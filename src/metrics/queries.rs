@@ -1,0 +1,103 @@
+//! Queries as the engine counts them. Every handle is made at the start, so that counting one is an addition to an
+//! atomic and nothing else.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+/// How a query came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the protocols'")]
+pub enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The index of the cluster's names.
+    Cluster,
+    /// A rule that needs neither index nor upstream: special-use names, malformed and refused queries.
+    Local,
+    /// The cache of forwarded answers.
+    Cache,
+    /// An upstream, for this query or for one like it that was under way.
+    Upstream,
+}
+
+const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+const ORIGINS: [&str; 4] = ["cluster", "local", "cache", "upstream"];
+const RCODES: [&str; 8] = [
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS", "other",
+];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Labels {
+    transport: &'static str,
+    origin: &'static str,
+    rcode: &'static str,
+}
+
+/// Counters of answered and of dropped queries.
+#[derive(Clone, Debug)]
+pub struct Queries {
+    answered: Box<[Counter]>,
+    dropped: [Counter; 2],
+}
+
+impl Queries {
+    /// Registers the families and makes every handle.
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let family = Family::<Labels, Counter>::default();
+        let mut answered = Vec::with_capacity(TRANSPORTS.len() * ORIGINS.len() * RCODES.len());
+        for transport in TRANSPORTS {
+            for origin in ORIGINS {
+                for rcode in RCODES {
+                    let labels = Labels {
+                        transport,
+                        origin,
+                        rcode,
+                    };
+                    answered.push(family.get_or_create_owned(&labels));
+                }
+            }
+        }
+        registry.register(
+            "dns_answers",
+            "Answers sent, by transport, origin and code",
+            family,
+        );
+        let family = Family::<[(&str, &str); 1], Counter>::default();
+        let dropped = TRANSPORTS.map(|it| family.get_or_create_owned(&[("transport", it)]));
+        registry.register(
+            "dns_dropped_queries",
+            "Packets not answered: too short, responses, or from port 0",
+            family,
+        );
+        Self {
+            answered: answered.into(),
+            dropped,
+        }
+    }
+
+    /// Counts an answer with this (extended) RCODE.
+    pub fn answered(&self, transport: Transport, origin: Origin, rcode: u8) {
+        let rcode = match rcode {
+            0..=5 => usize::from(rcode),
+            16 => 6,
+            _ => 7,
+        };
+        let row = (transport as usize * ORIGINS.len() + origin as usize) * RCODES.len();
+        if let Some(counter) = self.answered.get(row + rcode) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a packet that gets no answer.
+    pub fn dropped(&self, transport: Transport) {
+        self.dropped[transport as usize].inc();
+    }
+}

@@ -1,0 +1,102 @@
+//! A and AAAA records encoded ahead: records of one length in a row, whose owner is a pointer to the question's name, so
+//! that a reply takes as many of them as fit, from any first one, by copying.
+
+use super::rtype;
+use std::net::IpAddr;
+
+/// Type, class, TTL and RDLENGTH, with the two octets of the owner's pointer in front.
+const FIXED_LEN: usize = 12;
+/// A pointer to offset 12, where the question's name stands.
+pub(super) const QUESTION_POINTER: [u8; 2] = [0xc0, 0x0c];
+
+/// A run of A records, or of AAAA records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses<'a> {
+    records: &'a [u8],
+    record_len: usize,
+}
+
+impl<'a> Addresses<'a> {
+    /// A records, as [`encode_address`] wrote them.
+    pub const fn v4(records: &'a [u8]) -> Self {
+        Self {
+            records,
+            record_len: FIXED_LEN.saturating_add(4),
+        }
+    }
+
+    /// AAAA records, as [`encode_address`] wrote them.
+    pub const fn v6(records: &'a [u8]) -> Self {
+        Self {
+            records,
+            record_len: FIXED_LEN.saturating_add(16),
+        }
+    }
+
+    /// How many records.
+    pub const fn count(&self) -> usize {
+        match self.records.len().checked_div(self.record_len) {
+            Some(count) => count,
+            None => 0,
+        }
+    }
+
+    /// Are there none?
+    pub const fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Octets of one record.
+    pub(super) const fn record_len(&self) -> usize {
+        self.record_len
+    }
+
+    /// `count` records from the `first` on, or less where the run ends before.
+    pub(super) fn slice(&self, first: usize, count: usize) -> &'a [u8] {
+        let start = first
+            .saturating_mul(self.record_len)
+            .min(self.records.len());
+        let len = count.saturating_mul(self.record_len);
+        let end = start.saturating_add(len).min(self.records.len());
+        self.records.get(start..end).unwrap_or_default()
+    }
+
+    /// The records' RDATA, in order.
+    pub fn rdata(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.records
+            .chunks_exact(self.record_len)
+            .filter_map(|record| record.get(FIXED_LEN..))
+    }
+
+    /// The TTL all of them have, in seconds.
+    pub fn ttl(&self) -> Option<u32> {
+        Some(u32::from_be_bytes(
+            self.records.get(6..)?.first_chunk().copied()?,
+        ))
+    }
+
+    /// The type all of them have.
+    pub const fn rtype(&self) -> u16 {
+        if self.record_len == Self::v4(&[]).record_len {
+            rtype::A
+        } else {
+            rtype::AAAA
+        }
+    }
+}
+
+/// Appends an address's record to a run of its family: 16 octets for A, 28 for AAAA.
+pub fn encode_address(address: IpAddr, ttl: u32, run: &mut Vec<u8>) {
+    let mut put = |rtype: u16, rdata_len: u16, rdata: &[u8]| {
+        run.extend_from_slice(&QUESTION_POINTER);
+        run.extend_from_slice(&rtype.to_be_bytes());
+        run.extend_from_slice(&super::CLASS_IN.to_be_bytes());
+        run.extend_from_slice(&ttl.to_be_bytes());
+        run.extend_from_slice(&rdata_len.to_be_bytes());
+        run.extend_from_slice(rdata);
+    };
+    match address {
+        IpAddr::V4(v4) => put(rtype::A, 4, &v4.octets()),
+        IpAddr::V6(v6) => put(rtype::AAAA, 16, &v6.octets()),
+    }
+}

@@ -1,0 +1,357 @@
+//! A response as it is written: header and question first, then whole records until one does not fit, OPT last.
+//! Room for OPT is set aside at the start, so that a truncated answer still carries it.
+
+use super::{
+    Addresses, CLASS_IN, Flags, HEADER_LEN, Header, MAX_UDP_PAYLOAD, Query, Rcode,
+    addresses::QUESTION_POINTER, rtype,
+};
+
+/// The sections that hold records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names are RFC 1035's")]
+pub enum Section {
+    Answer = 1,
+    Authority = 2,
+    Additional = 3,
+}
+
+/// A name to be written.
+#[derive(Clone, Copy, Debug)]
+pub enum Name<'n> {
+    /// The name that stands at this offset of the reply already; 12 is the question's.
+    At(usize),
+    /// These labels (each with its length in front), and then the name that stands at this offset.
+    Below(&'n [u8], usize),
+    /// A whole name, its root included.
+    Wire(&'n [u8]),
+}
+
+/// An Extended DNS Error (RFC 8914).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ede<'t> {
+    /// INFO-CODE.
+    pub code: u16,
+    /// EXTRA-TEXT, in parts that are written one after the other, UTF-8.
+    pub text: [&'t [u8]; 3],
+}
+
+impl<'t> Ede<'t> {
+    /// A code with a fixed text.
+    pub const fn new(code: u16, text: &'t str) -> Self {
+        Self {
+            code,
+            text: [text.as_bytes(), b"", b""],
+        }
+    }
+
+    fn text_len(&self) -> usize {
+        self.text
+            .iter()
+            .fold(0, |sum: usize, part| sum.saturating_add(part.len()))
+    }
+}
+
+/// What the reply's OPT record says. It stands only in replies to queries that had one (RFC 6891 §7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReplyEdns<'t> {
+    /// Idle time-out of the connection in units of 100 ms (RFC 7828), on TCP to clients that sent the option.
+    pub keepalive: Option<u16>,
+    /// Why the answer is as it is.
+    pub ede: Option<Ede<'t>>,
+}
+
+/// A reply in the making. Dropping it before [`Reply::finish`] leaves bytes of no meaning in the buffer.
+#[derive(Debug)]
+pub struct Reply<'o, 't> {
+    out: &'o mut [u8],
+    at: usize,
+    /// Where records end at the latest; OPT's room lies behind it.
+    limit: usize,
+    header: Header,
+    rcode: Rcode,
+    opt: Option<(ReplyEdns<'t>, bool)>,
+    full: bool,
+    plain: bool,
+}
+
+impl<'o, 't> Reply<'o, 't> {
+    /// Starts a reply to `query` in `out`, of at most `limit` octets with everything. `None` if not even the question fits.
+    pub fn new(
+        query: &Query<'_>,
+        edns: ReplyEdns<'t>,
+        out: &'o mut [u8],
+        limit: usize,
+    ) -> Option<Self> {
+        let opt = query.edns.map(|asked| (edns, asked.dnssec_ok));
+        let reserved = opt.as_ref().map_or(0, |(edns, _)| opt_len(edns));
+        let limit = limit.min(out.len()).checked_sub(reserved)?;
+        let header = Header {
+            id: query.header.id,
+            flags: query.header.flags.for_reply(),
+            counts: [1, 0, 0, 0],
+        };
+        let mut reply = Self {
+            out,
+            at: HEADER_LEN,
+            limit,
+            header,
+            rcode: Rcode::NoError,
+            opt,
+            full: false,
+            plain: false,
+        };
+        reply.put(query.question_wire).then_some(reply)
+    }
+
+    /// Writes address records one at a time instead of copying runs: the plain twin, which the fast way must equal.
+    pub const fn plain(mut self) -> Self {
+        self.plain = true;
+        self
+    }
+
+    /// Sets the response code.
+    pub const fn set_rcode(&mut self, rcode: Rcode) {
+        self.rcode = rcode;
+    }
+
+    /// Sets flags, such as [`Flags::AA`].
+    pub const fn set_flags(&mut self, bits: u16) {
+        self.header.flags.0 |= bits;
+    }
+
+    /// Appends one record of class IN, if it fits whole; `rdata` writes its RDATA. Says where the RDATA stands, for later
+    /// names to point into. A record that does not fit closes its section, and sets TC unless the section is the additional
+    /// one (RFC 2181 §9).
+    pub fn record(
+        &mut self,
+        section: Section,
+        owner: Name<'_>,
+        rtype: u16,
+        ttl: u32,
+        rdata: impl FnOnce(&mut Rdata<'_, 'o, 't>) -> bool,
+    ) -> Option<usize> {
+        if self.full {
+            return None;
+        }
+        let start = self.at;
+        let fits = self.put_record(owner, rtype, ttl, rdata);
+        match fits {
+            Some(_) => self.count(section, 1),
+            None => {
+                self.at = start;
+                self.overflow(section);
+            }
+        }
+        fits
+    }
+
+    fn put_record(
+        &mut self,
+        owner: Name<'_>,
+        rtype: u16,
+        ttl: u32,
+        rdata: impl FnOnce(&mut Rdata<'_, 'o, 't>) -> bool,
+    ) -> Option<usize> {
+        self.put_name(owner).then_some(())?;
+        let fixed = self.put_u16(rtype) && self.put_u16(CLASS_IN) && self.put(&ttl.to_be_bytes());
+        let rdlength = self.at;
+        (fixed && self.put_u16(0)).then_some(())?;
+        let start = self.at;
+        rdata(&mut Rdata { reply: self }).then_some(())?;
+        let len = u16::try_from(self.at.checked_sub(start)?).ok()?;
+        let slot = self.out.get_mut(rdlength..start)?;
+        slot.copy_from_slice(&len.to_be_bytes());
+        Some(start)
+    }
+
+    /// Appends address records owned by the name at `owner`, the `rotation`th first, as many as fit.
+    pub fn addresses(
+        &mut self,
+        section: Section,
+        owner: usize,
+        run: Addresses<'_>,
+        rotation: usize,
+    ) {
+        let Some(first) = rotation.checked_rem(run.count()) else {
+            return;
+        };
+        if self.plain || owner != HEADER_LEN {
+            for rdata in run.rdata().skip(first).chain(run.rdata().take(first)) {
+                let ttl = run.ttl().unwrap_or_default();
+                self.record(section, Name::At(owner), run.rtype(), ttl, |to| {
+                    to.bytes(rdata)
+                });
+            }
+            return;
+        }
+        if self.full {
+            return;
+        }
+        let room = self.limit.saturating_sub(self.at);
+        let fit = room
+            .checked_div(run.record_len())
+            .unwrap_or_default()
+            .min(run.count());
+        let tail = fit.min(run.count().saturating_sub(first));
+        let whole =
+            self.put(run.slice(first, tail)) && self.put(run.slice(0, fit.saturating_sub(tail)));
+        debug_assert!(whole, "what fits was counted before");
+        self.count(section, fit);
+        if fit < run.count() {
+            self.overflow(section);
+        }
+    }
+
+    /// Closes the reply and says how long it is.
+    pub fn finish(mut self) -> usize {
+        let rcode = self.rcode as u8;
+        if let Some((edns, dnssec_ok)) = self.opt.take() {
+            self.limit = self.out.len();
+            let written = self.put_opt(&edns, rcode >> 4, dnssec_ok);
+            debug_assert!(written.is_some(), "room for OPT was set aside");
+            self.count(Section::Additional, usize::from(written.is_some()));
+        }
+        self.header.flags.0 = self.header.flags.0 & !Flags::RCODE | u16::from(rcode & 0x0f);
+        self.header.write(self.out);
+        self.at
+    }
+
+    fn put_opt(&mut self, edns: &ReplyEdns<'_>, extended_rcode: u8, dnssec_ok: bool) -> Option<()> {
+        let rdlength = u16::try_from(opt_len(edns).checked_sub(OPT_FIXED_LEN)?).ok()?;
+        let flags = if dnssec_ok { 0x80 } else { 0 };
+        let fixed = self.put(&[0])
+            && self.put_u16(rtype::OPT)
+            && self.put_u16(MAX_UDP_PAYLOAD)
+            && self.put(&[extended_rcode, 0, flags, 0])
+            && self.put_u16(rdlength);
+        fixed.then_some(())?;
+        if let Some(timeout) = edns.keepalive {
+            let option = self.put_u16(11) && self.put_u16(2) && self.put_u16(timeout);
+            option.then_some(())?;
+        }
+        if let Some(ede) = edns.ede {
+            let len = u16::try_from(ede.text_len().checked_add(2)?).ok()?;
+            let option = self.put_u16(15) && self.put_u16(len) && self.put_u16(ede.code);
+            (option && ede.text.iter().all(|part| self.put(part))).then_some(())?;
+        }
+        Some(())
+    }
+
+    fn count(&mut self, section: Section, records: usize) {
+        if let Some(count) = self.header.counts.get_mut(section as usize) {
+            *count = count.saturating_add(u16::try_from(records).unwrap_or(u16::MAX));
+        }
+    }
+
+    fn overflow(&mut self, section: Section) {
+        self.full = true;
+        if section != Section::Additional {
+            self.set_flags(Flags::TC);
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> bool {
+        let Some(end) = self
+            .at
+            .checked_add(bytes.len())
+            .filter(|end| *end <= self.limit)
+        else {
+            return false;
+        };
+        let Some(room) = self.out.get_mut(self.at..end) else {
+            return false;
+        };
+        room.copy_from_slice(bytes);
+        self.at = end;
+        true
+    }
+
+    fn put_u16(&mut self, value: u16) -> bool {
+        self.put(&value.to_be_bytes())
+    }
+
+    fn put_name(&mut self, name: Name<'_>) -> bool {
+        match name {
+            Name::Wire(wire) => self.put(wire),
+            Name::Below(labels, at) => self.put(labels) && self.put_name(Name::At(at)),
+            Name::At(HEADER_LEN) => self.put(&QUESTION_POINTER),
+            Name::At(at) => match u16::try_from(at) {
+                // A pointer has 14 bits (RFC 1035 §4.1.4); a name that stands further on is written again.
+                Ok(at) if at < 0x4000 => self.put_u16(0xc000 | at),
+                _ => self.put_copy(at),
+            },
+        }
+    }
+
+    /// Writes again, without pointers, a name that was written without pointers.
+    fn put_copy(&mut self, mut from: usize) -> bool {
+        loop {
+            let Some(len) = self.out.get(from).copied() else {
+                return false;
+            };
+            let end = from.saturating_add(usize::from(len)).saturating_add(1);
+            let to = self.at.saturating_add(usize::from(len)).saturating_add(1);
+            if len > 63 || end > self.at || to > self.limit.min(self.out.len()) {
+                return false;
+            }
+            self.out.copy_within(from..end, self.at);
+            (from, self.at) = (end, to);
+            if len == 0 {
+                return true;
+            }
+        }
+    }
+}
+
+/// The RDATA of the record in the making. Each method says whether what it was given fitted.
+#[derive(Debug)]
+pub struct Rdata<'r, 'o, 't> {
+    reply: &'r mut Reply<'o, 't>,
+}
+
+impl Rdata<'_, '_, '_> {
+    /// Octets as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) -> bool {
+        self.reply.put(bytes)
+    }
+
+    /// A 16-bit number.
+    pub fn u16(&mut self, value: u16) -> bool {
+        self.reply.put_u16(value)
+    }
+
+    /// A 32-bit number.
+    pub fn u32(&mut self, value: u32) -> bool {
+        self.reply.put(&value.to_be_bytes())
+    }
+
+    /// A name that may be compressed: in the RDATA of the types of RFC 1035 only (RFC 3597 §4).
+    pub fn name(&mut self, name: Name<'_>) -> bool {
+        self.reply.put_name(name)
+    }
+
+    /// The name that stands at this offset of the reply, written out: for SRV targets, which are not compressed (RFC 2782),
+    /// and for what later records point to.
+    pub fn copy_of(&mut self, at: usize) -> bool {
+        self.reply.put_copy(at)
+    }
+}
+
+const OPT_FIXED_LEN: usize = 11;
+
+fn opt_len(edns: &ReplyEdns<'_>) -> usize {
+    let keepalive = edns.keepalive.map_or(0, |_| 6_usize);
+    let ede = edns.ede.map_or(0, |ede| ede.text_len().saturating_add(6));
+    OPT_FIXED_LEN.saturating_add(keepalive).saturating_add(ede)
+}
+
+/// Writes the header-only reply to a message whose rest cannot be trusted; says how long it is.
+pub fn header_only(asked: Header, rcode: Rcode, out: &mut [u8]) -> Option<usize> {
+    let flags = Flags(asked.flags.for_reply().0 | u16::from(rcode as u8 & 0x0f));
+    let reply = Header {
+        id: asked.id,
+        flags,
+        counts: [0; 4],
+    };
+    reply.write(out).map(|()| HEADER_LEN)
+}
