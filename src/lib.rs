@@ -10,7 +10,9 @@
 //!
 //! Imports point down this list only; `tests/tidy.rs` holds the table.
 
+pub mod answer;
 pub mod engine;
+pub mod index;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;

@@ -1,0 +1,238 @@
+//! The Kubernetes DNS rules: what one [`Snapshot`] says to a question. It knows names, records and flags, and neither
+//! packets nor upstreams.
+//!
+//! ```text
+//! Question ─▶ special ─▶ cluster ─▶ reverse ─▶ Verdict ─▶ write ─▶ wire::Reply
+//!             localhost   svc, pod   in-addr     Answer │ Forward │ Unsure
+//! ```
+
+mod cluster;
+mod reverse;
+mod special;
+mod write;
+
+pub use write::{Context, write};
+
+use crate::{
+    index::{ServiceRecords, Snapshot},
+    wire::{Addresses, Ede, NameKey, Question, Rcode, rtype},
+};
+use std::net::IpAddr;
+
+/// Longest chain of ExternalName aliases that is followed (CoreDNS follows as many).
+const MAX_ALIASES: usize = 10;
+
+/// What an operator decides about the names of the cluster.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which names are answered here.
+    pub scope: Scope,
+    /// What names of the form `a-b-c-d.<namespace>.pod` mean.
+    pub pods: PodNames,
+    /// Zones within the cluster domain below which names unknown to the cluster are forwarded.
+    pub fallthrough: Vec<NameKey>,
+    /// The addresses of `ns.dns.<zone>`; if there are none, the address that was asked.
+    pub nameservers: Vec<IpAddr>,
+}
+
+/// Which names of the cluster domain are answered here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    Cluster,
+    /// Headless services and what is below them; the cluster's own DNS has the others.
+    Headless,
+}
+
+/// What names of the form `a-b-c-d.<namespace>.pod` mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodNames {
+    /// Nothing.
+    Disabled,
+    /// The address that they spell, if the namespace exists.
+    Insecure,
+    /// That address, if a pod of the namespace has it.
+    Verified,
+}
+
+/// What is to be done with a question.
+#[derive(Debug)]
+pub enum Verdict<'s> {
+    /// This is the answer.
+    Answer(Answer<'s>),
+    /// Somebody else knows the records of [`Answer::name`], to which the aliases in the answer lead, if there are any.
+    Forward(Elsewhere, Answer<'s>),
+    /// A name of the cluster about which the index cannot be sure now.
+    Unsure,
+}
+
+/// Who is to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// The upstreams: it is no name of the cluster.
+    Upstream,
+    /// The cluster's own DNS: it is a name of the cluster that is out of scope here.
+    ClusterDns,
+}
+
+/// An answer, not yet written.
+#[derive(Debug)]
+pub struct Answer<'s> {
+    /// The response code.
+    pub rcode: Rcode,
+    /// What is said beside it to clients with EDNS.
+    pub ede: Option<Ede<'s>>,
+    /// The name that the records are about: the question's, or the last alias's target.
+    pub name: NameKey,
+    /// The targets of the aliases that lead from the question to `name`, in wire form.
+    aliases: [&'s [u8]; MAX_ALIASES],
+    alias_count: usize,
+    records: Records<'s>,
+}
+
+/// What stands in the answer section after the aliases; the other sections follow from it.
+#[derive(Clone, Copy, Debug)]
+enum Records<'s> {
+    /// A, or AAAA.
+    Addresses(Addresses<'s>),
+    /// One A, or AAAA, that no index holds ready, and its TTL.
+    Address(IpAddr, u32),
+    /// A, or AAAA, of this server.
+    Nameserver,
+    /// SRV of every port, or of the one that the name's first two labels name; with the targets' addresses.
+    Services(&'s ServiceRecords, Ports),
+    /// PTR to every name that this address has.
+    Pointers(IpAddr),
+    /// TXT.
+    Text(&'static str),
+    /// The zone's SOA.
+    Soa,
+    /// The zone's NS.
+    Ns,
+    /// HINFO, for ANY (RFC 8482).
+    Hinfo,
+    /// None: NODATA or NXDOMAIN, with the zone's SOA.
+    Negative(Zone),
+    /// None beyond the aliases.
+    Aliases,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ports {
+    Every,
+    Named,
+}
+
+/// Whose SOA stands in a negative answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Zone {
+    /// The cluster domain's.
+    Cluster,
+    /// That of the name itself: one address's reverse name.
+    Name,
+    /// That of a special-use name with so many labels.
+    Special(usize),
+}
+
+/// What a name of ours turns out to be.
+enum Found<'s> {
+    /// It has these records of the type asked for, or exists without any (`Negative`).
+    Exists(Records<'s>),
+    /// There is no such name; sometimes there is something to say about it.
+    Absent(Option<Ede<'s>>),
+    /// It is an alias for this name, in wire form.
+    Alias(&'s [u8]),
+    /// Not ours.
+    Elsewhere(Elsewhere),
+    /// The index cannot tell.
+    Unsure,
+}
+
+/// Decides what is to be said. Allocates nothing; reads one snapshot from beginning to end.
+pub fn decide<'s>(question: &Question, snapshot: &'s Snapshot, options: &Options) -> Verdict<'s> {
+    let mut answer = Answer {
+        rcode: Rcode::NoError,
+        ede: None,
+        name: question.name.clone(),
+        aliases: [&[]; MAX_ALIASES],
+        alias_count: 0,
+        records: Records::Aliases,
+    };
+    loop {
+        match find(&answer.name, question.qtype, snapshot, options) {
+            Found::Exists(records) => answer.records = records,
+            Found::Absent(ede) => {
+                if options
+                    .fallthrough
+                    .iter()
+                    .any(|zone| answer.name.labels_above(zone).is_some())
+                {
+                    return Verdict::Forward(Elsewhere::Upstream, answer);
+                }
+                answer.rcode = Rcode::NxDomain;
+                answer.ede = ede;
+                answer.records =
+                    Records::Negative(special::zone(&answer.name).unwrap_or(Zone::Cluster));
+            }
+            Found::Alias(target) => {
+                if answer.follow(target) && question.qtype != rtype::CNAME {
+                    continue;
+                }
+            }
+            Found::Elsewhere(_) if question.qtype == rtype::ANY => answer.records = Records::Hinfo,
+            Found::Elsewhere(who) => return Verdict::Forward(who, answer),
+            Found::Unsure => return Verdict::Unsure,
+        }
+        return Verdict::Answer(answer);
+    }
+}
+
+fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &Options) -> Found<'s> {
+    if let Some(found) = special::find(name, qtype) {
+        return found;
+    }
+    if let Some(above) = name.labels_above(&snapshot.options().zone) {
+        return cluster::find(name, above, qtype, snapshot, options);
+    }
+    match reverse::address(name) {
+        Some(address) => reverse::find(address, qtype, snapshot, options),
+        None => Found::Elsewhere(Elsewhere::Upstream),
+    }
+}
+
+impl<'s> Answer<'s> {
+    /// Goes on to an alias's target; not if that closes a loop or makes the chain too long, which end it as it is.
+    fn follow(&mut self, target: &'s [u8]) -> bool {
+        let looped = self.aliases().contains(&target) || self.name.as_bytes() == target;
+        let Some((name, _)) = NameKey::read(target, 0).filter(|_| !looped) else {
+            return false;
+        };
+        let Some(slot) = self.aliases.get_mut(self.alias_count) else {
+            return false;
+        };
+        *slot = target;
+        self.alias_count += 1;
+        self.name = name;
+        true
+    }
+
+    /// The aliases' targets, in order.
+    pub fn aliases(&self) -> &[&'s [u8]] {
+        &self.aliases[..self.alias_count]
+    }
+
+    /// Is it about the question's own name, without any records yet?
+    pub const fn is_bare(&self) -> bool {
+        self.alias_count == 0
+    }
+}
+
+/// The answer's records of a type among those of a name that has addresses only.
+fn addresses<'s>(a: Addresses<'s>, aaaa: Addresses<'s>, qtype: u16) -> Found<'s> {
+    Found::Exists(match qtype {
+        rtype::A if !a.is_empty() => Records::Addresses(a),
+        rtype::AAAA if !aaaa.is_empty() => Records::Addresses(aaaa),
+        rtype::ANY => Records::Hinfo,
+        _ => Records::Negative(Zone::Cluster),
+    })
+}

@@ -1,0 +1,52 @@
+//! The writer's loop: takes events in batches, publishes once a batch, and says what that took. It reads no clock.
+
+use super::Index;
+use crate::model::Event;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// How many events at most stand behind one publication: a re-list of the largest cluster (some 20,000 objects) then
+/// publishes a few dozen times, and an event waits for at most this many others.
+const BATCH: usize = 1024;
+
+/// A batch of events that has become visible to readers.
+#[derive(Debug)]
+pub struct Published<'b> {
+    /// When each event was received, in order.
+    pub received: &'b [Instant],
+    /// When readers could see them.
+    pub at: Instant,
+    /// Services rebuilt for them.
+    pub rebuilt: usize,
+}
+
+/// Applies events until the channel closes. `clock` gives the time now, and the time since 1970; `published` is told
+/// of each batch, and may look at the index.
+pub async fn follow(
+    mut index: Index,
+    mut events: mpsc::Receiver<Event>,
+    clock: impl Fn() -> (Instant, Duration),
+    mut published: impl FnMut(&Index, Published<'_>),
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut received = Vec::with_capacity(BATCH);
+    while events.recv_many(&mut batch, BATCH).await > 0 {
+        received.clear();
+        for event in batch.drain(..) {
+            received.push(event.received);
+            index.apply(event.change);
+        }
+        let (_, since_1970) = clock();
+        // Serial numbers are 32 bits wide and wrap (RFC 1982).
+        let rebuilt = index.publish(since_1970.as_secs() as u32);
+        let (at, _) = clock();
+        published(
+            &index,
+            Published {
+                received: &received,
+                at,
+                rebuilt,
+            },
+        );
+    }
+}

@@ -1,0 +1,377 @@
+//! The single writer of derived state: applies [`Change`]s to the objects it keeps, and rebuilds what they touch and
+//! nothing else. It knows neither feeds nor queries.
+//!
+//! ```text
+//! Change ─▶ Index: objects ─▶ dirty services ─▶ records (once a batch) ─▶ Snapshot ─▶ Reader
+//! ```
+
+mod follow;
+mod records;
+mod snapshot;
+
+pub use follow::{Published, follow};
+pub use records::{Kind, ServicePort, ServiceRecords, Target};
+pub use snapshot::{Reader, Snapshot};
+
+use crate::{
+    model::{Change, EndpointSlice, Label, Object, ObjectKey, Source},
+    wire::NameKey,
+};
+use arc_swap::ArcSwap;
+use hashbrown::HashTable;
+use snapshot::{SHARDS, Shard, shard_of};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    hash::{BuildHasher, Hash},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// How names are made from objects.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The cluster domain.
+    pub zone: NameKey,
+    /// TTLs of the records.
+    pub ttl: Ttl,
+    /// How endpoints without a hostname are called.
+    pub endpoint_names: EndpointNames,
+    /// Do endpoints of services with a cluster IP have names too?
+    pub cluster_ip_endpoints: bool,
+    /// The sources that are fed; the index is synced when each has been listed.
+    pub sources: Vec<Source>,
+}
+
+/// TTLs by kind of record, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// Cluster IPs, aliases, the zone's own records.
+    pub service: u32,
+    /// What follows pods: headless names, endpoints, their SRV and PTR records.
+    pub pod: u32,
+    /// Negative answers (RFC 2308).
+    pub negative: u32,
+}
+
+impl Default for Ttl {
+    fn default() -> Self {
+        Self {
+            service: 5,
+            pod: 1,
+            negative: 0,
+        }
+    }
+}
+
+/// How endpoints without a hostname are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointNames {
+    /// By their address.
+    Hostname,
+    /// By their pod's name where that is a DNS label, else by their address.
+    Pod,
+}
+
+/// The writer's side: the objects, and the snapshot in the making.
+#[derive(Debug)]
+pub struct Index {
+    objects: [HashMap<ObjectKey, Listed>; Source::ALL.len()],
+    /// Counts the lists of each source, to tell what the last one did not name.
+    generations: [u64; Source::ALL.len()],
+    /// The slices that name a service.
+    slices: HashMap<ObjectKey, BTreeSet<(Source, ObjectKey)>>,
+    /// How many Services and Namespace objects say that a namespace exists.
+    namespaces: HashMap<Box<str>, usize>,
+    /// Services to be rebuilt.
+    dirty: HashSet<ObjectKey>,
+    /// Has anything else changed that readers are to see?
+    touched: bool,
+    working: Snapshot,
+    published: Arc<ArcSwap<Snapshot>>,
+    rebuilt: u64,
+}
+
+/// An object, and the list in which it was seen last.
+#[derive(Debug)]
+struct Listed {
+    generation: u64,
+    object: Arc<Object>,
+}
+
+impl Index {
+    /// An index that knows nothing yet, and the handle to read it.
+    pub fn new(options: Options) -> (Self, Reader) {
+        let working = Snapshot {
+            options: Arc::new(options),
+            shards: (0..SHARDS).map(|_| Arc::new(Shard::default())).collect(),
+            hasher: foldhash::fast::RandomState::default(),
+            known: <_>::default(),
+            serial: 0,
+        };
+        let published = Arc::new(ArcSwap::from_pointee(working.clone()));
+        let reader = Reader(published.clone());
+        let index = Self {
+            objects: <_>::default(),
+            generations: <_>::default(),
+            slices: HashMap::new(),
+            namespaces: HashMap::new(),
+            dirty: HashSet::new(),
+            touched: false,
+            working,
+            published,
+            rebuilt: 0,
+        };
+        (index, reader)
+    }
+
+    /// Takes a change in. Readers see nothing of it before [`Self::publish`].
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::ListStarted(source) => self.generations[source as usize] += 1,
+            Change::ListDone(source) => self.sweep(source),
+            Change::Lost(source) => self.set_known(source, false),
+            Change::Apply(source, object) => self.upsert(source, object),
+            Change::Delete(source, key) => self.remove(source, &key),
+        }
+    }
+
+    /// Rebuilds what the changes since the last call touched, each service once, and lets readers see it, all at once.
+    /// Says how many services were rebuilt. `serial` is the time of the change in seconds since 1970.
+    pub fn publish(&mut self, serial: u32) -> usize {
+        let dirty = std::mem::take(&mut self.dirty);
+        for key in &dirty {
+            self.rebuild(key);
+        }
+        self.rebuilt += dirty.len() as u64;
+        if std::mem::take(&mut self.touched) {
+            self.working.serial = serial;
+            self.published.store(Arc::new(self.working.clone()));
+        }
+        dirty.len()
+    }
+
+    /// How many services were rebuilt since the start.
+    pub const fn rebuilt(&self) -> u64 {
+        self.rebuilt
+    }
+
+    /// How many objects a source holds.
+    pub fn count(&self, source: Source) -> usize {
+        self.objects[source as usize].len()
+    }
+
+    fn set_known(&mut self, source: Source, known: bool) {
+        let before = std::mem::replace(&mut self.working.known[source as usize], known);
+        self.touched |= before != known;
+    }
+
+    /// What the list that ends did not name is gone.
+    fn sweep(&mut self, source: Source) {
+        let generation = self.generations[source as usize];
+        let objects = &mut self.objects[source as usize];
+        let gone = objects.extract_if(|_, listed| listed.generation != generation);
+        for (_, listed) in gone.collect::<Vec<_>>() {
+            self.link(source, &listed.object, false);
+        }
+        self.set_known(source, true);
+    }
+
+    fn upsert(&mut self, source: Source, object: Object) {
+        let generation = self.generations[source as usize];
+        if let Some(known) = self.objects[source as usize].get_mut(object.key()) {
+            known.generation = generation;
+            if *known.object == object {
+                return;
+            }
+        }
+        self.remove(source, &object.key().clone());
+        let object = Arc::new(object);
+        self.link(source, &object, true);
+        self.objects[source as usize].insert(object.key().clone(), Listed { generation, object });
+    }
+
+    fn remove(&mut self, source: Source, key: &ObjectKey) {
+        if let Some(gone) = self.objects[source as usize].remove(key) {
+            self.link(source, &gone.object, false);
+        }
+    }
+
+    /// Notes what the coming, or going, of an object touches.
+    fn link(&mut self, source: Source, object: &Object, comes: bool) {
+        match object {
+            Object::Service(service) => {
+                self.count_namespace(&service.key.namespace, comes);
+                self.dirty.insert(service.key.clone());
+            }
+            Object::EndpointSlice(slice) => {
+                let service = ObjectKey::new(&slice.key.namespace, slice.service.as_str());
+                let link = (source, slice.key.clone());
+                let links = self.slices.entry(service.clone()).or_default();
+                if comes {
+                    links.insert(link)
+                } else {
+                    links.remove(&link)
+                };
+                if links.is_empty() {
+                    self.slices.remove(&service);
+                }
+                self.dirty.insert(service);
+            }
+            Object::Namespace(key) => self.count_namespace(&key.name, comes),
+            Object::Pod(pod) => {
+                for address in &pod.addresses {
+                    self.set_pod(&pod.key.namespace, *address, comes);
+                }
+            }
+        }
+    }
+
+    fn count_namespace(&mut self, namespace: &str, comes: bool) {
+        let count = self.namespaces.entry(namespace.into()).or_default();
+        *count = if comes {
+            *count + 1
+        } else {
+            count.saturating_sub(1)
+        };
+        let exists = *count > 0;
+        if !exists {
+            self.namespaces.remove(namespace);
+        }
+        let label: Arc<[u8]> = namespace.as_bytes().into();
+        let hasher = self.working.hasher.clone();
+        let (hash, shard) = self.shard_mut(&*label);
+        replace(
+            &mut shard.namespaces,
+            hash,
+            |it| **it == *label,
+            exists.then(|| label.clone()),
+            |it| hasher.hash_one(&**it),
+        );
+    }
+
+    /// Several pods of a namespace may have one address: those on the host's network. Each stands in the table.
+    fn set_pod(&mut self, namespace: &str, address: IpAddr, comes: bool) {
+        let pod: (IpAddr, Arc<[u8]>) = (address, namespace.as_bytes().into());
+        let hasher = self.working.hasher.clone();
+        let (hash, shard) = self.shard_mut(&address);
+        if comes {
+            shard
+                .pods
+                .insert_unique(hash, pod, |it| hasher.hash_one(it.0));
+        } else if let Ok(found) = shard.pods.find_entry(hash, |it| *it == pod) {
+            found.remove();
+        }
+    }
+
+    fn rebuild(&mut self, service: &ObjectKey) {
+        let Some(key) = wire_key(service) else { return };
+        let before = self.working.find(&key).cloned();
+        let after = self.derive(service, &key);
+        if before == after {
+            return;
+        }
+        let addresses = |records: &Option<Arc<ServiceRecords>>| {
+            records
+                .as_ref()
+                .map(|records| records.reverse_addresses())
+                .unwrap_or_default()
+        };
+        let (had, has) = (addresses(&before), addresses(&after));
+        for gone in had
+            .iter()
+            .filter(|address| has.binary_search(address).is_err())
+        {
+            self.set_owner(*gone, &key, false);
+        }
+        for new in has
+            .iter()
+            .filter(|address| had.binary_search(address).is_err())
+        {
+            self.set_owner(*new, &key, true);
+        }
+        let hasher = self.working.hasher.clone();
+        let (hash, shard) = self.shard_mut(&*key);
+        replace(
+            &mut shard.services,
+            hash,
+            |it| it.key() == &*key,
+            after,
+            |it| hasher.hash_one(it.key()),
+        );
+    }
+
+    fn derive(&self, service: &ObjectKey, key: &Arc<[u8]>) -> Option<Arc<ServiceRecords>> {
+        let listed = self.objects[Source::Services as usize].get(service)?;
+        let Object::Service(object) = &*listed.object else {
+            return None;
+        };
+        let slices = self.slices.get(service).into_iter().flatten();
+        let slices = slices.filter_map(|(source, slice)| self.slice(*source, slice));
+        Some(Arc::new(records::build(
+            key.clone(),
+            object,
+            slices,
+            &self.working.options,
+        )))
+    }
+
+    fn slice(&self, source: Source, key: &ObjectKey) -> Option<&EndpointSlice> {
+        match &*self.objects[source as usize].get(key)?.object {
+            Object::EndpointSlice(slice) => Some(slice),
+            _ => None,
+        }
+    }
+
+    fn set_owner(&mut self, address: IpAddr, key: &Arc<[u8]>, comes: bool) {
+        let owner = (address, key.clone());
+        let hasher = self.working.hasher.clone();
+        let (hash, shard) = self.shard_mut(&address);
+        replace(
+            &mut shard.owners,
+            hash,
+            |it| *it == owner,
+            comes.then(|| owner.clone()),
+            |it| hasher.hash_one(it.0),
+        );
+    }
+
+    /// The shard of a key, to be changed: a copy if readers may hold it.
+    fn shard_mut(&mut self, key: &(impl Hash + ?Sized)) -> (u64, &mut Shard) {
+        self.touched = true;
+        let hash = self.working.hasher.hash_one(key);
+        (
+            hash,
+            Arc::make_mut(&mut self.working.shards[shard_of(hash)]),
+        )
+    }
+}
+
+/// Puts `value`, or nothing, in the place of the entry that `is` finds.
+fn replace<T>(
+    table: &mut HashTable<T>,
+    hash: u64,
+    is: impl FnMut(&T) -> bool,
+    value: Option<T>,
+    rehash: impl Fn(&T) -> u64,
+) {
+    if let Ok(found) = table.find_entry(hash, is) {
+        found.remove();
+    }
+    if let Some(value) = value {
+        table.insert_unique(hash, value, rehash);
+    }
+}
+
+/// The labels `<service>.<namespace>` in wire form; `None` if they are no labels.
+fn wire_key(service: &ObjectKey) -> Option<Arc<[u8]>> {
+    let mut key = Vec::with_capacity(service.name.len() + service.namespace.len() + 2);
+    for text in [&service.name, &service.namespace] {
+        let label = Label::new(text).ok()?;
+        key.push(u8::try_from(label.as_bytes().len()).ok()?);
+        key.extend_from_slice(label.as_bytes());
+    }
+    Some(key.into())
+}
+
+#[cfg(test)]
+mod tests;

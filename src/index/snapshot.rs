@@ -1,0 +1,136 @@
+//! What readers see: one immutable state of all names, in shards that a change replaces one by one. It knows how to find,
+//! and not what a name means.
+
+use super::{Options, records::ServiceRecords};
+use crate::model::Source;
+use arc_swap::ArcSwap;
+use hashbrown::HashTable;
+use std::{
+    hash::{BuildHasher, Hash},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// Into how many shards a snapshot is cut. A change clones the shards that it touches (40 services each at 10,000) and
+/// the list of them; `docs/decisions/0003-snapshot-grain.md` has the measurement.
+pub(super) const SHARDS: usize = 256;
+
+/// One state of the cluster's names.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(super) options: Arc<Options>,
+    pub(super) shards: Vec<Arc<Shard>>,
+    pub(super) hasher: foldhash::fast::RandomState,
+    pub(super) known: [bool; Source::ALL.len()],
+    pub(super) serial: u32,
+}
+
+/// The part of a snapshot whose keys' hashes are congruent. Keys live in the values, so that cloning a shard copies
+/// pointers only.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shard {
+    pub(super) services: HashTable<Arc<ServiceRecords>>,
+    /// Labels of namespaces.
+    pub(super) namespaces: HashTable<Arc<[u8]>>,
+    /// Address → key of a service that has a name for it; an address may stand here several times.
+    pub(super) owners: HashTable<(IpAddr, Arc<[u8]>)>,
+    /// Address → namespace of a pod that has it.
+    pub(super) pods: HashTable<(IpAddr, Arc<[u8]>)>,
+}
+
+impl Snapshot {
+    /// What this index was built with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Time of the last change, in seconds since 1970, as the zone's serial number.
+    pub const fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// Has the source been listed whole, and can it still be relied on? A source that is not fed is not relied on either.
+    pub const fn knows(&self, source: Source) -> bool {
+        self.known[source as usize]
+    }
+
+    /// Is every source known that headless names are made of?
+    pub fn knows_endpoints(&self) -> bool {
+        let fed = |source| self.options.sources.contains(&source);
+        [Source::EndpointSlices, Source::ForeignEndpointSlices]
+            .into_iter()
+            .all(|source| !fed(source) || self.knows(source))
+    }
+
+    /// Is every source known that is fed?
+    pub fn is_synced(&self) -> bool {
+        self.options
+            .sources
+            .iter()
+            .all(|source| self.knows(*source))
+    }
+
+    /// The service whose two labels `<service>.<namespace>` these are, each with its length in front, lower-cased.
+    pub fn service(&self, key: &[u8]) -> Option<&ServiceRecords> {
+        self.find(key).map(AsRef::as_ref)
+    }
+
+    pub(super) fn find(&self, key: &[u8]) -> Option<&Arc<ServiceRecords>> {
+        let (hash, shard) = self.locate(key);
+        shard.services.find(hash, |service| service.key() == key)
+    }
+
+    /// Is there such a namespace?
+    pub fn has_namespace(&self, label: &[u8]) -> bool {
+        let (hash, shard) = self.locate(label);
+        shard
+            .namespaces
+            .find(hash, |namespace| **namespace == *label)
+            .is_some()
+    }
+
+    /// The services that have a name for this address.
+    pub fn services_at(&self, address: IpAddr) -> impl Iterator<Item = &ServiceRecords> + Clone {
+        let (hash, shard) = self.locate(&address);
+        let owners = shard
+            .owners
+            .iter_hash(hash)
+            .filter(move |(owned, _)| *owned == address);
+        owners.filter_map(|(_, key)| self.service(key))
+    }
+
+    /// Does a pod of this namespace have this address?
+    pub fn has_pod(&self, namespace: &[u8], address: IpAddr) -> bool {
+        let (hash, shard) = self.locate(&address);
+        let same = |(at, of): &(IpAddr, Arc<[u8]>)| *at == address && **of == *namespace;
+        shard.pods.find(hash, same).is_some()
+    }
+
+    /// Every service, in no order.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceRecords> {
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.services.iter().map(AsRef::as_ref))
+    }
+
+    fn locate(&self, key: &(impl Hash + ?Sized)) -> (u64, &Shard) {
+        let hash = self.hasher.hash_one(key);
+        (hash, &self.shards[shard_of(hash)])
+    }
+}
+
+/// Which shard a hash belongs to: its middle bits, as the table inside takes the outer ones.
+pub(super) const fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
+}
+
+/// A handle for readers; loading the current snapshot takes no lock.
+#[derive(Clone, Debug)]
+pub struct Reader(pub(super) Arc<ArcSwap<Snapshot>>);
+
+impl Reader {
+    /// The current snapshot. Hold it for a batch of queries, not for ever: it keeps its whole state alive.
+    pub fn load(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.0.load()
+    }
+}

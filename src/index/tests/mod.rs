@@ -1,0 +1,394 @@
+//! The life of a cluster, as the index sees it.
+
+mod model;
+
+use super::*;
+use crate::model::{Endpoint, Port, Protocol, Service, ServiceKind};
+
+pub(super) fn options() -> Options {
+    Options {
+        zone: NameKey::from_text("cluster.local").unwrap(),
+        ttl: Ttl::default(),
+        endpoint_names: EndpointNames::Hostname,
+        cluster_ip_endpoints: false,
+        sources: vec![Source::Services, Source::EndpointSlices, Source::Namespaces],
+    }
+}
+
+fn label(text: &str) -> Label {
+    Label::new(text).unwrap()
+}
+
+fn headless(name: &str) -> Object {
+    let key = ObjectKey::new("default", name);
+    Object::Service(Service {
+        key,
+        kind: ServiceKind::Headless,
+        ports: Box::default(),
+    })
+}
+
+fn cluster_ip(name: &str, address: &str) -> Object {
+    let key = ObjectKey::new("default", name);
+    let kind = ServiceKind::ClusterIp([address.parse().unwrap()].into());
+    Object::Service(Service {
+        key,
+        kind,
+        ports: Box::default(),
+    })
+}
+
+/// A slice of endpoints `(hostname, address)`.
+fn slice(name: &str, service: &str, endpoints: &[(&str, &str)]) -> Object {
+    let endpoint = |(hostname, address): &(&str, &str)| Endpoint {
+        addresses: [address.parse().unwrap()].into(),
+        hostname: Some(label(hostname)),
+        pod: None,
+        ready: true,
+    };
+    Object::EndpointSlice(EndpointSlice {
+        key: ObjectKey::new("default", name),
+        service: label(service),
+        endpoints: endpoints.iter().map(endpoint).collect(),
+        ports: [Port {
+            name: Some(label("http")),
+            protocol: Protocol::Tcp,
+            number: 80,
+        }]
+        .into(),
+    })
+}
+
+/// Lists these objects whole, each in its source.
+fn list(index: &mut Index, objects: &[Object]) {
+    for source in [Source::Services, Source::EndpointSlices, Source::Namespaces] {
+        index.apply(Change::ListStarted(source));
+        for object in objects.iter().filter(|object| source_of(object) == source) {
+            index.apply(Change::Apply(source, object.clone()));
+        }
+        index.apply(Change::ListDone(source));
+    }
+}
+
+const fn source_of(object: &Object) -> Source {
+    match object {
+        Object::Service(_) => Source::Services,
+        Object::EndpointSlice(_) => Source::EndpointSlices,
+        Object::Namespace(_) => Source::Namespaces,
+        Object::Pod(_) => Source::Pods,
+    }
+}
+
+/// The addresses of a service of the default namespace, or of a host of it; `None` if there is no such name.
+fn addresses(reader: &Reader, host: Option<&str>, service: &str) -> Option<Vec<String>> {
+    let snapshot = reader.load();
+    let key = wire_key(&ObjectKey::new("default", service)).unwrap();
+    let records = snapshot.service(&key).filter(|records| records.exists())?;
+    let (a, aaaa) = match host {
+        None => (records.a(), records.aaaa()),
+        Some(host) => records.host(host.as_bytes())?,
+    };
+    let text = |rdata: &[u8]| match rdata.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(rdata).unwrap()).to_string(),
+        _ => IpAddr::from(<[u8; 16]>::try_from(rdata).unwrap()).to_string(),
+    };
+    Some(a.rdata().chain(aaaa.rdata()).map(text).collect())
+}
+
+fn owners(reader: &Reader, address: &str) -> Vec<String> {
+    let address = address.parse().unwrap();
+    let snapshot = reader.load();
+    let names = snapshot.services_at(address).flat_map(|service| {
+        let hosts: Vec<_> = service.hosts_at(address).collect();
+        hosts
+            .into_iter()
+            .map(|host| String::from_utf8(host.to_vec()).unwrap())
+    });
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_change_rebuilds_the_service_that_it_touches_once_a_batch() {
+    let (mut index, reader) = Index::new(options());
+    let services: Vec<_> = (0..100).map(|n| headless(&format!("s{n}"))).collect();
+    let slices =
+        (0..100).map(|n| slice(&format!("s{n}-a"), &format!("s{n}"), &[("h", "10.0.0.1")]));
+    let objects: Vec<_> = services.into_iter().chain(slices).collect();
+    list(&mut index, &objects);
+    assert_eq!(index.publish(1), 100);
+
+    for n in 0..50 {
+        let endpoints = [("h", &*format!("10.0.1.{n}"))];
+        index.apply(Change::Apply(
+            Source::EndpointSlices,
+            slice("s7-a", "s7", &endpoints),
+        ));
+    }
+    assert_eq!(index.publish(2), 1, "fifty events about one service");
+    assert_eq!(
+        addresses(&reader, Some("h"), "s7"),
+        Some(strings(&["10.0.1.49"]))
+    );
+    assert_eq!(reader.load().serial(), 2);
+
+    list(&mut index, &objects);
+    assert_eq!(index.publish(3), 1, "a re-list rebuilds what differs");
+    list(&mut index, &objects);
+    assert_eq!(index.publish(4), 0, "and nothing when nothing does");
+    assert_eq!((index.rebuilt(), reader.load().serial()), (102, 3));
+}
+
+#[test]
+fn readers_see_no_empty_moment_during_a_re_list() {
+    let (mut index, reader) = Index::new(options());
+    let objects = [
+        headless("nginx"),
+        slice("a", "nginx", &[("web-0", "10.0.0.1")]),
+        headless("gone"),
+    ];
+    list(&mut index, &objects);
+    index.publish(1);
+    for source in [Source::Services, Source::EndpointSlices] {
+        index.apply(Change::ListStarted(source));
+        index.publish(2);
+        assert_eq!(
+            addresses(&reader, None, "nginx"),
+            Some(strings(&["10.0.0.1"]))
+        );
+        assert!(reader.load().is_synced());
+        for object in objects[..2]
+            .iter()
+            .filter(|object| source_of(object) == source)
+        {
+            index.apply(Change::Apply(source, object.clone()));
+            index.publish(2);
+            assert_eq!(
+                addresses(&reader, None, "nginx"),
+                Some(strings(&["10.0.0.1"]))
+            );
+        }
+        index.apply(Change::ListDone(source));
+    }
+    index.publish(3);
+    let gone = wire_key(&ObjectKey::new("default", "gone")).unwrap();
+    assert!(
+        reader.load().service(&gone).is_none(),
+        "what the list did not name is gone"
+    );
+}
+
+#[test]
+fn a_list_that_breaks_off_removes_nothing() {
+    let (mut index, reader) = Index::new(options());
+    list(
+        &mut index,
+        &[
+            headless("nginx"),
+            slice("a", "nginx", &[("web-0", "10.0.0.1")]),
+        ],
+    );
+    index.apply(Change::ListStarted(Source::EndpointSlices));
+    index.apply(Change::ListStarted(Source::EndpointSlices));
+    index.apply(Change::Apply(
+        Source::EndpointSlices,
+        slice("b", "nginx", &[("web-1", "10.0.0.2")]),
+    ));
+    index.publish(1);
+    assert_eq!(
+        addresses(&reader, None, "nginx"),
+        Some(strings(&["10.0.0.1", "10.0.0.2"]))
+    );
+    index.apply(Change::ListDone(Source::EndpointSlices));
+    index.publish(1);
+    assert_eq!(
+        addresses(&reader, None, "nginx"),
+        Some(strings(&["10.0.0.2"]))
+    );
+}
+
+#[test]
+fn an_endpoint_in_two_slices_counts_once_and_stays_while_one_has_it() {
+    let (mut index, reader) = Index::new(options());
+    let shared = [("web-0", "10.0.0.1")];
+    list(
+        &mut index,
+        &[
+            headless("nginx"),
+            slice("a", "nginx", &shared),
+            slice("b", "nginx", &shared),
+        ],
+    );
+    index.publish(1);
+    assert_eq!(
+        addresses(&reader, None, "nginx"),
+        Some(strings(&["10.0.0.1"]))
+    );
+    assert_eq!(
+        addresses(&reader, Some("web-0"), "nginx"),
+        Some(strings(&["10.0.0.1"]))
+    );
+    assert_eq!(owners(&reader, "10.0.0.1"), ["web-0"]);
+    index.apply(Change::Delete(
+        Source::EndpointSlices,
+        ObjectKey::new("default", "a"),
+    ));
+    index.publish(2);
+    assert_eq!(
+        addresses(&reader, Some("web-0"), "nginx"),
+        Some(strings(&["10.0.0.1"]))
+    );
+    index.apply(Change::Delete(
+        Source::EndpointSlices,
+        ObjectKey::new("default", "b"),
+    ));
+    index.publish(3);
+    assert_eq!(addresses(&reader, None, "nginx"), None);
+    assert_eq!(owners(&reader, "10.0.0.1"), Vec::<String>::new());
+}
+
+#[test]
+fn a_slice_that_changes_its_service_leaves_the_old_one() {
+    let (mut index, reader) = Index::new(options());
+    list(
+        &mut index,
+        &[
+            headless("old"),
+            headless("new"),
+            slice("a", "old", &[("h", "10.0.0.1")]),
+        ],
+    );
+    index.apply(Change::Apply(
+        Source::EndpointSlices,
+        slice("a", "new", &[("h", "10.0.0.1")]),
+    ));
+    assert_eq!(index.publish(1), 2);
+    assert_eq!(addresses(&reader, None, "old"), None);
+    assert_eq!(
+        addresses(&reader, None, "new"),
+        Some(strings(&["10.0.0.1"]))
+    );
+}
+
+#[test]
+fn a_slice_that_changes_watches_is_there_throughout() {
+    let (mut index, reader) = Index::new(options());
+    let moving = slice("a", "nginx", &[("h", "10.0.0.1")]);
+    list(&mut index, &[headless("nginx"), moving.clone()]);
+    index.apply(Change::Apply(Source::ForeignEndpointSlices, moving));
+    index.apply(Change::Delete(
+        Source::EndpointSlices,
+        ObjectKey::new("default", "a"),
+    ));
+    index.publish(1);
+    assert_eq!(
+        addresses(&reader, None, "nginx"),
+        Some(strings(&["10.0.0.1"]))
+    );
+}
+
+#[test]
+fn headless_to_cluster_ip_and_back() {
+    let (mut index, reader) = Index::new(options());
+    list(
+        &mut index,
+        &[headless("nginx"), slice("a", "nginx", &[("h", "10.0.0.1")])],
+    );
+    for _ in 0..3 {
+        index.apply(Change::Apply(
+            Source::Services,
+            cluster_ip("nginx", "10.96.0.9"),
+        ));
+        index.publish(1);
+        assert_eq!(
+            addresses(&reader, None, "nginx"),
+            Some(strings(&["10.96.0.9"]))
+        );
+        assert_eq!(addresses(&reader, Some("h"), "nginx"), None);
+        index.apply(Change::Apply(Source::Services, headless("nginx")));
+        index.publish(2);
+        assert_eq!(
+            addresses(&reader, None, "nginx"),
+            Some(strings(&["10.0.0.1"]))
+        );
+        assert_eq!(
+            addresses(&reader, Some("h"), "nginx"),
+            Some(strings(&["10.0.0.1"]))
+        );
+    }
+}
+
+#[test]
+fn a_namespace_exists_while_anything_says_so() {
+    let (mut index, reader) = Index::new(options());
+    let namespace = || Object::Namespace(ObjectKey::new("", "default"));
+    list(&mut index, &[namespace(), headless("nginx")]);
+    index.publish(1);
+    assert!(reader.load().has_namespace(b"default"));
+    index.apply(Change::Delete(
+        Source::Namespaces,
+        ObjectKey::new("", "default"),
+    ));
+    index.publish(2);
+    assert!(
+        reader.load().has_namespace(b"default"),
+        "a service is still in it"
+    );
+    index.apply(Change::Delete(
+        Source::Services,
+        ObjectKey::new("default", "nginx"),
+    ));
+    index.publish(3);
+    assert!(!reader.load().has_namespace(b"default"));
+}
+
+#[test]
+fn pods_on_the_host_network_share_an_address() {
+    let (mut index, reader) = Index::new(options());
+    let pod = |name: &str| {
+        let key = ObjectKey::new("default", name);
+        Object::Pod(crate::model::Pod {
+            key,
+            addresses: ["10.0.0.1".parse().unwrap()].into(),
+        })
+    };
+    index.apply(Change::Apply(Source::Pods, pod("a")));
+    index.apply(Change::Apply(Source::Pods, pod("b")));
+    index.apply(Change::Delete(Source::Pods, ObjectKey::new("default", "a")));
+    index.publish(1);
+    assert!(
+        reader
+            .load()
+            .has_pod(b"default", "10.0.0.1".parse().unwrap())
+    );
+    index.apply(Change::Delete(Source::Pods, ObjectKey::new("default", "b")));
+    index.publish(2);
+    assert!(
+        !reader
+            .load()
+            .has_pod(b"default", "10.0.0.1".parse().unwrap())
+    );
+}
+
+#[test]
+fn a_source_is_known_from_its_first_whole_list_until_it_is_lost() {
+    let (mut index, reader) = Index::new(options());
+    assert!(!reader.load().is_synced());
+    list(&mut index, &[]);
+    index.publish(1);
+    assert!(reader.load().is_synced() && reader.load().knows_endpoints());
+    index.apply(Change::Lost(Source::EndpointSlices));
+    index.publish(2);
+    assert!(!reader.load().knows_endpoints() && reader.load().knows(Source::Services));
+    index.apply(Change::ListStarted(Source::EndpointSlices));
+    index.publish(2);
+    assert!(!reader.load().knows_endpoints(), "half a list is no ground");
+    index.apply(Change::ListDone(Source::EndpointSlices));
+    index.publish(3);
+    assert!(reader.load().is_synced());
+}
