@@ -150,14 +150,7 @@ enum Found<'s> {
 
 /// Decides what is to be said. Allocates nothing; reads one snapshot from beginning to end.
 pub fn decide<'s>(question: &Question, snapshot: &'s Snapshot, options: &Options) -> Verdict<'s> {
-    let mut answer = Answer {
-        rcode: Rcode::NoError,
-        ede: None,
-        name: question.name.clone(),
-        aliases: [&[]; MAX_ALIASES],
-        alias_count: 0,
-        records: Records::Aliases,
-    };
+    let mut answer = Answer::about(question.name.clone());
     loop {
         match find(&answer.name, question.qtype, snapshot, options) {
             Found::Exists(records) => answer.records = records,
@@ -201,6 +194,18 @@ fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &Option
 }
 
 impl<'s> Answer<'s> {
+    /// An answer about a name, without anything in it.
+    pub const fn about(name: NameKey) -> Self {
+        Self {
+            rcode: Rcode::NoError,
+            ede: None,
+            name,
+            aliases: [&[]; MAX_ALIASES],
+            alias_count: 0,
+            records: Records::Aliases,
+        }
+    }
+
     /// Goes on to an alias's target; not if that closes a loop or makes the chain too long, which end it as it is.
     fn follow(&mut self, target: &'s [u8]) -> bool {
         let looped = self.aliases().contains(&target) || self.name.as_bytes() == target;
@@ -221,9 +226,14 @@ impl<'s> Answer<'s> {
         &self.aliases[..self.alias_count]
     }
 
-    /// Is it about the question's own name, without any records yet?
+    /// Is it about the question's own name?
     pub const fn is_bare(&self) -> bool {
         self.alias_count == 0
+    }
+
+    /// Was it given without looking into the index?
+    pub fn is_local(&self) -> bool {
+        matches!(self.records, Records::Hinfo) || special::zone(&self.name).is_some()
     }
 }
 

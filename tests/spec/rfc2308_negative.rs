@@ -1,0 +1,48 @@
+//! RFC 2308: negative answers, and that nobody downstream keeps those about the cluster.
+
+use crate::stage::Stage;
+use gapless::index::Ttl;
+
+const SOA: &str = "auth: cluster.local. 0 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 42 7200 1800 86400 0";
+
+#[test]
+fn negative_answers_carry_an_soa_that_forbids_to_keep_them() {
+    Stage::new("{apiVersion: v1, kind: Namespace, metadata: {name: default}}")
+        .case("TTL and minimum are 0")
+        .ask("web-0.nginx.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{SOA}"))
+        .ask("example.com.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{SOA}"))
+        .ask("example.com.svc.cluster.local. AAAA", &format!("NXDOMAIN aa\n{SOA}"))
+        .ask("example.com.cluster.local. A", &format!("NXDOMAIN aa\n{SOA}"))
+        .ask("default.svc.cluster.local. MX", &format!("NOERROR aa\n{SOA}"))
+        .ask("default.svc.cluster.local. TYPE65", &format!("NOERROR aa\n{SOA}"))
+        .ask("default.svc.cluster.local. TYPE65280", &format!("NOERROR aa\n{SOA}"));
+}
+
+#[test]
+fn ttls_are_chosen_by_kind() {
+    let ttl = Ttl { service: 30, pod: 7, negative: 3 };
+    Stage::with("
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: shop}
+spec: {clusterIP: 10.96.0.30}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {clusterIP: None}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
+addressType: IPv4
+endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
+", move |options| options.index.ttl = ttl)
+        .case("service, pod, negative")
+        .ask("api.shop.svc.cluster.local. A", "NOERROR aa
+            api.shop.svc.cluster.local. 30 IN A 10.96.0.30")
+        .ask("db-0.db.shop.svc.cluster.local. A", "NOERROR aa
+            db-0.db.shop.svc.cluster.local. 7 IN A 10.1.0.4")
+        .ask("no.shop.svc.cluster.local. A", "NXDOMAIN aa
+            auth: cluster.local. 3 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 42 7200 1800 86400 3");
+}
