@@ -1,6 +1,13 @@
 //! A real control plane on loopback: etcd and kube-apiserver as child processes with a directory of their own. It knows
 //! how a cluster is started, broken and filled, and nothing of DNS or of gapless, except the role that we ship for it.
 
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a module of test programs, each of which uses a part; a panic is how a test fails"
+)]
+
 use kube::{
     Api, Client, Config,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
@@ -31,6 +38,7 @@ pub const GAPLESS_TOKENS: [&str; 2] = ["gapless-first", "gapless-second"];
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 const ADMIN_TOKEN: &str = "admin";
+const OWN_SERVICE: &str = "/api/v1/namespaces/default/services/kubernetes";
 const FIELD_MANAGER: &str = "test";
 
 /// etcd and kube-apiserver, until it is dropped.
@@ -40,6 +48,7 @@ const FIELD_MANAGER: &str = "test";
 pub struct ControlPlane {
     directory: TempDir,
     ports: Ports,
+    api_server_flags: &'static [&'static str],
     _etcd: Process,
     api_server: Option<Process>,
     admin: Client,
@@ -54,26 +63,26 @@ struct Ports {
 impl ControlPlane {
     /// Starts both from `KUBEBUILDER_ASSETS`, waits until they are ready, and applies [`SHIPPED_RBAC`].
     pub async fn start() -> Self {
-        Self::start_with_etcd(&asset("etcd")).await
+        Self::start_with(&asset("etcd"), &[]).await
     }
 
-    /// The same with another etcd.
-    pub async fn start_with_etcd(etcd: &Path) -> Self {
-        assert!(etcd.is_file(), "{} is not there", etcd.display());
+    /// The same with another etcd, or with more flags for the API server.
+    pub async fn start_with(etcd: &Path, api_server_flags: &'static [&'static str]) -> Self {
         let directory = TempDir::new().unwrap();
         let ports = free_ports();
         write_credentials(directory.path(), &ports);
         let _etcd = start_etcd(etcd, directory.path(), &ports);
-        let mut api_server = start_api_server(directory.path(), &ports);
+        let mut api_server = start_api_server(directory.path(), &ports, api_server_flags);
         let admin = ready(&mut api_server, &directory.path().join("admin.kubeconfig")).await;
         let control_plane = Self {
             directory,
             ports,
+            api_server_flags,
             _etcd,
             api_server: Some(api_server),
             admin,
         };
-        // The API server makes this one itself, but says that it is ready a moment earlier.
+        // The API server makes this one itself, also after it says that it is ready.
         control_plane
             .apply("{apiVersion: v1, kind: Namespace, metadata: {name: kube-system}}")
             .await;
@@ -121,7 +130,8 @@ impl ControlPlane {
     /// Starts it again on the same port with the same data and certificate, and waits until it is ready.
     pub async fn restart_api_server(&mut self) {
         self.kill_api_server();
-        let mut api_server = start_api_server(self.directory.path(), &self.ports);
+        let mut api_server =
+            start_api_server(self.directory.path(), &self.ports, self.api_server_flags);
         self.admin = ready(&mut api_server, &self.admin_kubeconfig()).await;
         self.api_server = Some(api_server);
     }
@@ -187,6 +197,7 @@ struct Process {
 
 impl Process {
     fn start(program: &Path, arguments: &[String], log: PathBuf) -> Self {
+        assert!(program.is_file(), "{} is not there", program.display());
         let output = fs::File::options().create(true).append(true).open(&log);
         let output = output.unwrap();
         // util-linux's `setpriv` does what would need `unsafe` here, and then becomes the program itself.
@@ -218,7 +229,8 @@ impl Drop for Process {
     }
 }
 
-fn asset(program: &str) -> PathBuf {
+/// A program of `KUBEBUILDER_ASSETS`.
+pub fn asset(program: &str) -> PathBuf {
     let directory = std::env::var_os("KUBEBUILDER_ASSETS")
         .expect("KUBEBUILDER_ASSETS names the directory that tests/control-plane/build printed");
     Path::new(&directory).join(program)
@@ -268,7 +280,8 @@ fn write_tokens(directory: &Path, gapless: &[&str]) {
     let groups = "system:serviceaccounts,system:serviceaccounts:kube-system";
     let mut lines = format!("{ADMIN_TOKEN},admin,admin,\"system:masters\"\n");
     for token in gapless {
-        lines += &format!("{token},system:serviceaccount:kube-system:gapless,gapless,\"{groups}\"\n");
+        lines +=
+            &format!("{token},system:serviceaccount:kube-system:gapless,gapless,\"{groups}\"\n");
     }
     fs::write(directory.join("tokens.csv"), lines).unwrap();
 }
@@ -288,9 +301,9 @@ fn start_etcd(program: &Path, directory: &Path, ports: &Ports) -> Process {
     Process::start(program, &arguments, directory.join("etcd.log"))
 }
 
-fn start_api_server(directory: &Path, ports: &Ports) -> Process {
+fn start_api_server(directory: &Path, ports: &Ports, more_flags: &[&str]) -> Process {
     let file = |name: &str| directory.join(name).display().to_string();
-    let arguments = [
+    let mut arguments = vec![
         format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd),
         "--bind-address=127.0.0.1".into(),
         "--advertise-address=127.0.0.1".into(),
@@ -310,6 +323,7 @@ fn start_api_server(directory: &Path, ports: &Ports) -> Process {
         // The server's own endpoint would be a loopback address, which the API refuses.
         "--endpoint-reconciler-type=none".into(),
     ];
+    arguments.extend(more_flags.iter().copied().map(str::to_owned));
     Process::start(
         &asset("kube-apiserver"),
         &arguments,
@@ -317,7 +331,7 @@ fn start_api_server(directory: &Path, ports: &Ports) -> Process {
     )
 }
 
-/// A client, once `/readyz` says ok.
+/// A client, once `/readyz` says ok and the server has made its own service, which it does a moment later.
 async fn ready(api_server: &mut Process, kubeconfig: &Path) -> Client {
     let certificate = kubeconfig.with_file_name("certificates/apiserver.crt");
     let mut last_answer = "none".to_owned();
@@ -333,7 +347,11 @@ async fn ready(api_server: &mut Process, kubeconfig: &Path) -> Client {
                 continue;
             }
             let client = client(kubeconfig).await;
-            match client.request_text(get("/readyz")).await {
+            let asked = async {
+                client.request_text(get("/readyz")).await?;
+                client.request_text(get(OWN_SERVICE)).await
+            };
+            match asked.await {
                 Ok(_) => return client,
                 Err(error) => last_answer = error.to_string(),
             }
