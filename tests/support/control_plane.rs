@@ -35,7 +35,7 @@ pub const ETCD_WITHOUT_STREAMING_LISTS: &str = "/usr/bin/etcd";
 pub const GAPLESS_TOKENS: [&str; 2] = ["gapless-first", "gapless-second"];
 
 /// Ready takes 3 s on an idle machine with two cores; this is for one that compiles at the same time.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const WITHIN: Duration = Duration::from_secs(120);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 const ADMIN_TOKEN: &str = "admin";
 const OWN_SERVICE: &str = "/api/v1/namespaces/default/services/kubernetes";
@@ -86,8 +86,32 @@ impl ControlPlane {
         control_plane
             .apply("{apiVersion: v1, kind: Namespace, metadata: {name: kube-system}}")
             .await;
-        control_plane.apply(SHIPPED_RBAC).await;
+        control_plane.give_rights().await;
         control_plane
+    }
+
+    /// Applies [`SHIPPED_RBAC`], and waits until it is in force: the server watches its own roles, too.
+    pub async fn give_rights(&self) {
+        self.apply(SHIPPED_RBAC).await;
+        self.gapless_is_answered(200).await;
+    }
+
+    /// Deletes the binding of [`SHIPPED_RBAC`], and waits until that is in force.
+    pub async fn take_rights(&self) {
+        self.delete("ClusterRoleBinding", None, "gapless").await;
+        self.gapless_is_answered(403).await;
+    }
+
+    async fn gapless_is_answered(&self, expected: u16) {
+        let gapless = self.gapless().await;
+        poll("the role is as it was made", async || {
+            let answer = gapless.send(get("/api/v1/services?limit=1").map(Into::into));
+            match answer.await.map(|answer| answer.status().as_u16()) {
+                Ok(status) if status == expected => Ok(()),
+                other => Err(format!("{other:?} instead of {expected}")),
+            }
+        })
+        .await;
     }
 
     /// A kubeconfig that may do everything.
@@ -334,36 +358,39 @@ fn start_api_server(directory: &Path, ports: &Ports, more_flags: &[&str]) -> Pro
 /// A client, once `/readyz` says ok and the server has made its own service, which it does a moment later.
 async fn ready(api_server: &mut Process, kubeconfig: &Path) -> Client {
     let certificate = kubeconfig.with_file_name("certificates/apiserver.crt");
-    let mut last_answer = "none".to_owned();
+    poll("kube-apiserver is ready", async || {
+        if let Some(status) = api_server.child.try_wait().unwrap() {
+            panic!("kube-apiserver ended, {status}:\n{}", api_server.log());
+        }
+        if !certificate.exists() {
+            return Err(format!("no certificate yet:\n{}", api_server.log()));
+        }
+        let client = client(kubeconfig).await;
+        for path in ["/readyz", OWN_SERVICE] {
+            let answer = client.request_text(get(path)).await;
+            answer.map_err(|error| format!("{path}: {error}\n{}", api_server.log()))?;
+        }
+        Ok(client)
+    })
+    .await
+}
+
+/// Tries until it succeeds: another process has no other way to say that it is so far.
+async fn poll<T>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let mut last_failure = String::new();
     let polling = async {
         let mut ticks = interval(POLL_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Some(status) = api_server.child.try_wait().unwrap() {
-                panic!("kube-apiserver ended, {status}:\n{}", api_server.log());
-            }
-            if !certificate.exists() {
-                continue;
-            }
-            let client = client(kubeconfig).await;
-            let asked = async {
-                client.request_text(get("/readyz")).await?;
-                client.request_text(get(OWN_SERVICE)).await
-            };
-            match asked.await {
-                Ok(_) => return client,
-                Err(error) => last_answer = error.to_string(),
+            match attempt().await {
+                Ok(done) => return done,
+                Err(failure) => last_failure = failure,
             }
         }
     };
-    match timeout(READY_WITHIN, polling).await {
-        Ok(client) => client,
-        Err(_) => panic!(
-            "kube-apiserver is not ready within {READY_WITHIN:?}; last answer: {last_answer}\n{}",
-            api_server.log()
-        ),
-    }
+    let polled = timeout(WITHIN, polling).await;
+    polled.unwrap_or_else(|_| panic!("waited {WITHIN:?} until {what}; at last: {last_failure}"))
 }
 
 /// A client from a kubeconfig file.
