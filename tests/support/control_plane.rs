@@ -46,12 +46,13 @@ const FIELD_MANAGER: &str = "test";
 /// Start it on the test's own thread: the kernel is told to kill both processes when the thread that started them is
 /// gone, so that not even a killed test leaves an orphan.
 pub struct ControlPlane {
-    directory: TempDir,
-    ports: Ports,
-    api_server_flags: &'static [&'static str],
-    _etcd: Process,
-    api_server: Option<Process>,
     admin: Client,
+    api_server: Option<Process>,
+    _etcd: Process,
+    api_server_flags: &'static [&'static str],
+    ports: Ports,
+    // The last to be dropped: the processes write into it.
+    directory: TempDir,
 }
 
 struct Ports {
