@@ -1,0 +1,194 @@
+//! The shape of the tree, as assertions: who may name whom, where `unsafe` stands, and what each file says it is for.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Which top-level module may name which others. ARCHITECTURE.md draws it.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    // Bytes, plain data, plumbing.
+    ("wire", &[]),
+    ("model", &[]),
+    ("metrics", &[]),
+    ("lifecycle", &[]),
+    ("telemetry", &[]),
+    // State.
+    ("index", &["model", "wire"]),
+    ("cache", &["wire"]),
+    // Where changes come from, and what is decided.
+    ("feed", &["lifecycle", "metrics", "model"]),
+    ("answer", &["index", "wire"]),
+    ("forward", &["cache", "lifecycle", "metrics", "wire"]),
+    // The only way from a query's bytes to an answer's.
+    ("engine", &["answer", "forward", "metrics", "wire"]),
+    // Edges.
+    ("server", &["engine", "lifecycle", "metrics", "wire"]),
+    ("admin", &["lifecycle", "metrics"]),
+];
+
+/// They put the rest together, and nobody names them.
+const ROOTS: &[&str] = &["main", "lib", "app", "cli", "config"];
+
+const UNSAFE_LIVES_IN: &str = "server/sys.rs";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every `.rs` file below a directory of the project, as its path from there and its text.
+fn sources(directory: &str) -> Vec<(PathBuf, String)> {
+    let base = root().join(directory);
+    let (mut found, mut open) = (vec![], vec![base.clone()]);
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("UTF-8");
+                let relative = path.strip_prefix(&base).expect("below the base");
+                found.push((relative.to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The top-level modules that a text names: `crate::x` and `use crate::{x, y::z}` give x and y.
+fn named(text: &str) -> BTreeSet<&str> {
+    text.split("crate::")
+        .skip(1)
+        .flat_map(|rest| match rest.strip_prefix('{') {
+            Some(group) => first_words(group),
+            None => vec![word(rest)],
+        })
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+fn word(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// The first word of each member of a `{…}` group that is already open.
+fn first_words(group: &str) -> Vec<&str> {
+    let (mut depth, mut words) = (0, vec![word(group.trim_start())]);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => words.push(word(group[at + 1..].trim_start())),
+            _ => {}
+        }
+    }
+    words
+}
+
+#[test]
+fn groups_and_single_paths_are_read() {
+    let read = |text| named(text).into_iter().collect::<Vec<_>>();
+    assert_eq!(
+        read("use crate::{\n    a,\n    b::{c, d},\n    e::f,\n};\nuse g;"),
+        ["a", "b", "e"]
+    );
+    assert_eq!(
+        read("use crate::x::y; /// [`crate::w`]\ncrate::z()"),
+        ["w", "x", "z"]
+    );
+}
+
+#[test]
+fn imports_point_down() {
+    for (path, text) in sources("src") {
+        let first = path.iter().next().and_then(|part| part.to_str());
+        let module = first.expect("a name").trim_end_matches(".rs");
+        if ROOTS.contains(&module) {
+            continue;
+        }
+        let path = path.display();
+        let rule = MAY_NAME.iter().find(|(name, _)| *name == module);
+        let (_, allowed) = rule.unwrap_or_else(|| panic!("{path}: add {module} to MAY_NAME"));
+        assert!(
+            !text.contains("super::super::"),
+            "{path}: write crate::… instead of super::super::…"
+        );
+        // A doc link may point anywhere: it imports nothing.
+        let code: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        for name in named(&code) {
+            assert!(
+                name == module || allowed.contains(&name),
+                "{path}: {module} names {name}, and may name {allowed:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn unsafe_stands_in_one_file() {
+    for directory in ["src", "tests", "benches"] {
+        if !root().join(directory).exists() {
+            continue;
+        }
+        for (path, text) in sources(directory) {
+            let switched_on = ["allow(", "expect("]
+                .iter()
+                .any(|form| text.contains(&format!("{form}unsafe_code")));
+            assert!(
+                !switched_on || (directory == "src" && path.ends_with(UNSAFE_LIVES_IN)),
+                "{directory}/{}: unsafe belongs into src/{UNSAFE_LIVES_IN}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_begins_with_what_it_is_for() {
+    for directory in ["src", "tests"] {
+        for (path, text) in sources(directory) {
+            assert!(
+                text.starts_with("//! "),
+                "{directory}/{}: begin with a `//!` line",
+                path.display()
+            );
+        }
+    }
+}
+
+/// `docs/spec-coverage.md` names tests in backquotes, by the function's name alone or after its path (`a::b::name`).
+/// A name there is a word of lower-case letters, digits and at least two underscores; test names are sentences.
+#[test]
+fn the_spec_coverage_names_tests_that_exist() {
+    let Ok(coverage) = fs::read_to_string(root().join("docs/spec-coverage.md")) else {
+        return;
+    };
+    let code: String = ["src", "tests"]
+        .into_iter()
+        .flat_map(sources)
+        .map(|(_, text)| text)
+        .collect();
+    let quoted = coverage.split('`').skip(1).step_by(2);
+    let names = quoted.filter_map(|text| text.rsplit("::").next());
+    let is_sentence = |name: &&str| {
+        name.matches('_').count() >= 2
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            && !name.starts_with('_')
+    };
+    for name in names.filter(is_sentence) {
+        assert!(
+            code.contains(&format!("fn {name}(")),
+            "docs/spec-coverage.md names {name}, and there is no such test"
+        );
+    }
+}
