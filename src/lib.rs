@@ -10,8 +10,13 @@
 //!
 //! Imports point down this list only; `tests/tidy.rs` holds the table.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;
+pub mod telemetry;
 pub mod wire;
