@@ -99,7 +99,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
                 "level",
                 LogFilter,
                 "info".to_owned(),
-                "There is no line per query at any level above `trace`.",
+                "`info` tells what changes in the life of the process; a query leaves no line there.",
             );
             Log {
                 format: flags.log_format.unwrap_or(format),
@@ -126,7 +126,7 @@ fn tcp(tcp: &mut Section<'_>) -> Tcp {
             "max_connections",
             Count(1..=65_536),
             256,
-            "Over all listeners; more wait to be accepted. Each holds a file descriptor and its buffers.",
+            "Over all listeners. Each holds a file descriptor and its buffers.",
         ),
         max_connections_per_client: tcp.key(
             "max_connections_per_client",
@@ -180,7 +180,7 @@ fn source(source: &mut Section<'_>, flags: &Serve) -> Source {
         "manifests excludes kubeconfig and context, be they keys or flags: the names come from one source",
     );
     source.require(
-        context.is_none() || kubeconfig.is_some() || flags.environment.kubeconfig.is_some(),
+        context.is_none() || kubeconfig.is_some() || flags.environment.kubeconfig.as_ref().is_some_and(|it| !it.is_empty()),
         "context needs kubeconfig (key or flag) or KUBECONFIG in the environment: in-cluster credentials have no contexts",
     );
     match manifests {
