@@ -77,29 +77,43 @@ fn the_document_lists_every_key_and_no_other() {
 }
 
 #[test]
-fn the_document_lists_every_flag_with_its_variable() {
-    let command = Cli::command();
-    let serve = command.find_subcommand("serve").unwrap();
-    let visible = serve.get_arguments().filter(|flag| !flag.is_hide_set());
-    let expected: Vec<_> = visible
-        .map(|flag| {
-            let (long, variable) = (
-                flag.get_long().unwrap(),
-                flag.get_env().unwrap().to_str().unwrap(),
-            );
-            assert_eq!(
-                variable,
-                format!("GAPLESS_{}", long.to_uppercase().replace('-', "_"))
-            );
-            format!("| `--{long}` | `{variable}` |")
+fn the_document_lists_every_flag_with_its_variable_and_its_key() {
+    let keys = config::keys();
+    let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `--"));
+    let documented: Vec<Vec<&str>> = rows
+        .map(|row| {
+            row.split('|')
+                .map(|cell| cell.trim().trim_matches('`'))
+                .collect()
         })
         .collect();
-    let rows: Vec<_> = DOCUMENT
-        .lines()
-        .filter(|line| line.starts_with("| `--"))
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let visible: Vec<_> = serve
+        .get_arguments()
+        .filter(|flag| !flag.is_hide_set())
         .collect();
-    let start = |row: &&str| row.split_inclusive('|').take(3).collect::<String>();
-    assert_eq!(rows.iter().map(start).collect::<Vec<_>>(), expected);
+    assert_eq!(documented.len(), visible.len());
+    for (row, flag) in documented.iter().zip(visible) {
+        let (long, variable) = (flag.get_long().unwrap(), flag.get_env().unwrap());
+        let expected = format!("GAPLESS_{}", long.to_uppercase().replace('-', "_"));
+        assert_eq!(variable.to_str(), Some(expected.as_str()));
+        assert_eq!(row[1..3], [format!("--{long}"), expected]);
+        let key = keys.iter().find(|key| key.path == row[3]);
+        assert!(key.is_some() || long == "config", "{row:?}");
+        let help = flag.get_help().unwrap().to_string();
+        let default = help
+            .split("[default: ")
+            .nth(1)
+            .and_then(|rest| rest.strip_suffix(']'));
+        if let Some(default) = default.filter(|_| long != "upstream") {
+            assert_eq!(
+                default,
+                key.unwrap().default.trim_matches(['[', ']']),
+                "{long}"
+            );
+        }
+    }
 }
 
 #[test]
