@@ -10,10 +10,15 @@
 //!
 //! Imports point down this list only; `tests/tidy.rs` holds the table.
 
+pub mod admin;
 pub mod answer;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod index;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;
+pub mod telemetry;
 pub mod wire;

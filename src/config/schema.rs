@@ -1,0 +1,337 @@
+//! Every key: its place, form, range, default and reason, and the flag that overrides it. This is the only place that
+//! knows them; what parts do with them is theirs.
+
+use super::{
+    section::Section,
+    value::{
+        Choice, ClusterDomain, Count, List, Listener, LogFilter, Or, Path, Server, Size, Span,
+        Switch, Text, Zone,
+    },
+    *,
+};
+
+pub(crate) const SCOPES: Choice<Scope> =
+    Choice(&[("cluster", Scope::Cluster), ("headless", Scope::Headless)]);
+pub(crate) const SLICES: Choice<EndpointSlices> = Choice(&[
+    ("headless", EndpointSlices::Headless),
+    ("all", EndpointSlices::All),
+]);
+pub(crate) const FORMATS: Choice<Format> =
+    Choice(&[("text", Format::Text), ("json", Format::Json)]);
+/// The longest name of a context that is taken; Kubernetes sets no limit.
+pub(crate) const CONTEXT: Text = Text(253);
+pub(crate) const ADMIN: Or<Listener> = Or("off", Listener);
+const NAMES: Choice<EndpointNames> = Choice(&[
+    ("hostname", EndpointNames::Hostname),
+    ("pod", EndpointNames::Pod),
+]);
+const PODS: Choice<Pods> = Choice(&[
+    ("disabled", Pods::Disabled),
+    ("insecure", Pods::Insecure),
+    ("verified", Pods::Verified),
+]);
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+const fn list<W>(min: usize, max: usize, of: W) -> List<W> {
+    List { of, len: min..=max }
+}
+
+fn ttl(section: &mut Section<'_>, name: &str, default: Duration, reason: &'static str) -> Duration {
+    let kind = Span {
+        range: Duration::ZERO..=HOUR,
+        whole_seconds: true,
+    };
+    section.key(name, kind, default, reason)
+}
+
+/// Reads the whole document; a flag that is given takes its key's place.
+pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
+    let listen = root.key(
+        "listen",
+        list(1, 16, Listener),
+        vec![([127, 0, 0, 1], 5300).into()],
+        "Answered by UDP and TCP alike. The default needs no privilege and is reachable from this machine only.",
+    );
+    let admin = root.key(
+        "admin",
+        ADMIN,
+        Some(([127, 0, 0, 1], 9533).into()),
+        "HTTP for `/livez`, `/readyz` and `/metrics`. The port is none that CoreDNS or NodeLocal DNSCache takes on a node.",
+    );
+    let config = Config {
+        listen: given(&flags.listen).unwrap_or(listen),
+        admin: flags.admin.map_or(admin, |AdminAddress(admin)| admin),
+        udp: root.section("udp", |udp| Udp {
+            workers: udp.key(
+                "workers",
+                Or("auto", Count(1..=64)),
+                None,
+                "Threads, each with a socket of its own at every address. `auto`: one for each CPU that the process may use.",
+            ),
+        }),
+        tcp: root.section("tcp", tcp),
+        source: root.section("source", |source| self::source(source, flags)),
+        cluster: root.section("cluster", |cluster| self::cluster(cluster, flags)),
+        forward: root.section("forward", |forward| self::forward(forward, flags)),
+        cache: root.section("cache", cache),
+        identity: root.section("identity", |identity| Identity {
+            version: identity.key(
+                "version",
+                Switch,
+                false,
+                "Whether `version.bind` CH TXT is answered. Off: a version helps whoever looks for holes.",
+            ),
+            id: identity.key(
+                "id",
+                Or("null", Text(255)),
+                None,
+                "What `id.server` CH TXT answers, such as the node's name; `null` refuses it.",
+            ),
+        }),
+        log: root.section("log", |log| {
+            let format = log.key("format", FORMATS, Format::Text, "`text` for people, `json` for collectors.");
+            let level = log.key(
+                "level",
+                LogFilter,
+                "info".to_owned(),
+                "`info` tells what changes in the life of the process; a query leaves no line there.",
+            );
+            Log {
+                format: flags.log_format.unwrap_or(format),
+                level: flags.log_level.clone().unwrap_or(level),
+            }
+        }),
+    };
+    let mut servers = config.forward.upstreams.iter().chain(&config.cluster.dns);
+    root.require(
+        !servers.any(|server| config.listen.contains(server)),
+        "a server of forward.upstreams or cluster.dns stands in listen too: queries would come back for ever",
+    );
+    config
+}
+
+/// A list given by flags, if it was.
+fn given<T: Clone>(flags: &[T]) -> Option<Vec<T>> {
+    (!flags.is_empty()).then(|| flags.to_vec())
+}
+
+fn tcp(tcp: &mut Section<'_>) -> Tcp {
+    Tcp {
+        max_connections: tcp.key(
+            "max_connections",
+            Count(1..=65_536),
+            256,
+            "Over all listeners. Each holds a file descriptor and its buffers.",
+        ),
+        max_connections_per_client: tcp.key(
+            "max_connections_per_client",
+            Count(1..=65_536),
+            16,
+            "By source address, so that one client cannot take them all (RFC 7766 section 6.2.2).",
+        ),
+        max_queries_per_connection: tcp.key(
+            "max_queries_per_connection",
+            Count(1..=1024),
+            32,
+            "Under way at once; further ones wait unread. Answers leave in the order in which they are ready (RFC 7766 section 7).",
+        ),
+        idle_timeout: tcp.key(
+            "idle_timeout",
+            Span {
+                range: SECOND..=HOUR,
+                whole_seconds: false,
+            },
+            Duration::from_secs(10),
+            "A connection without a query for so long is closed (RFC 7766 section 6.2.3 asks for a few seconds).",
+        ),
+    }
+}
+
+fn source(source: &mut Section<'_>, flags: &Serve) -> Source {
+    let path = || Or("null", Path);
+    let manifests = source.key(
+        "manifests",
+        path(),
+        None,
+        "A directory of manifests to take the place of a cluster; followed as it changes.",
+    );
+    let kubeconfig = source.key(
+        "kubeconfig",
+        path(),
+        None,
+        "The cluster to watch. With neither this nor `manifests`: in-cluster credentials, else `KUBECONFIG` or `~/.kube/config`.",
+    );
+    let context = source.key(
+        "context",
+        Or("null", CONTEXT),
+        None,
+        "A context of the kubeconfig; `null` is its current one.",
+    );
+    let manifests = flags.manifests.clone().or(manifests);
+    let kubeconfig = flags.kubeconfig.clone().or(kubeconfig);
+    let context = flags.context.clone().or(context);
+    source.require(
+        manifests.is_none() || (kubeconfig.is_none() && context.is_none()),
+        "manifests excludes kubeconfig and context, be they keys or flags: the names come from one source",
+    );
+    source.require(
+        context.is_none() || kubeconfig.is_some() || flags.environment.kubeconfig.as_ref().is_some_and(|it| !it.is_empty()),
+        "context needs kubeconfig (key or flag) or KUBECONFIG in the environment: in-cluster credentials have no contexts",
+    );
+    match manifests {
+        Some(directory) => Source::Manifests(directory),
+        None => Source::Kubernetes {
+            kubeconfig,
+            context,
+        },
+    }
+}
+
+fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
+    let domain = cluster.key(
+        "domain",
+        ClusterDomain,
+        NameKey::from_text("cluster.local").expect("a valid name"),
+        "As the kubelet's `clusterDomain`. The limit leaves room for the names below it and for the SOA's.",
+    );
+    let scope = cluster.key(
+        "scope",
+        SCOPES,
+        Scope::Cluster,
+        "`cluster`: authoritative for the whole domain. `headless`: names of headless services only; every other cluster name is forwarded to `cluster.dns`.",
+    );
+    let dns = cluster.key(
+        "dns",
+        list(0, 16, Server),
+        Vec::new(),
+        "The cluster's own DNS: asked for cluster names while the index is not synced, and in scope `headless` for the names that are not ours. Without it such names are SERVFAIL until then.",
+    );
+    let slices = cluster.key(
+        "endpoint_slices",
+        SLICES,
+        EndpointSlices::Headless,
+        "Which EndpointSlices are watched. `all` adds endpoint names and PTR records below ClusterIP services, at the price of following every Deployment's churn.",
+    );
+    let names = cluster.key(
+        "endpoint_names",
+        NAMES,
+        EndpointNames::Hostname,
+        "How an endpoint without a hostname is called: by its address (as the specification has it), or by its `pod`'s name.",
+    );
+    let pods = cluster.key(
+        "pods",
+        PODS,
+        Pods::Insecure,
+        "Names such as `10-0-0-1.default.pod.cluster.local`. `insecure` answers without asking whether there is such a pod, as kubeadm configures it; `verified` watches pods, which costs memory.",
+    );
+    let fallthrough = cluster.key(
+        "fallthrough",
+        list(0, 16, Zone),
+        Vec::new(),
+        "Zones below which names that the cluster does not know are forwarded instead of being NXDOMAIN.",
+    );
+    let cluster_config = Cluster {
+        domain: flags.cluster_domain.clone().unwrap_or(domain),
+        scope: flags.scope.unwrap_or(scope),
+        dns: given(&flags.cluster_dns).unwrap_or(dns),
+        endpoint_slices: flags.endpoint_slices.unwrap_or(slices),
+        endpoint_names: names,
+        pods,
+        fallthrough,
+        ttl: cluster.section("ttl", |section| Ttl {
+            service: ttl(
+                section,
+                "service",
+                5 * SECOND,
+                "Names of ClusterIP and ExternalName services: a ClusterIP lives as long as its service.",
+            ),
+            pod: ttl(
+                section,
+                "pod",
+                SECOND,
+                "Names that follow pods: a dead address is given by clients' own caches for so long.",
+            ),
+            negative: ttl(
+                section,
+                "negative",
+                Duration::ZERO,
+                "NXDOMAIN and NODATA. 0 forbids everybody downstream to remember that a name did not exist (RFC 2308 section 5).",
+            ),
+        }),
+    };
+    cluster.require(
+        cluster_config.scope == Scope::Cluster || !cluster_config.dns.is_empty(),
+        "scope headless needs the addresses of the cluster's own DNS (key dns or flag --cluster-dns): names that are not below a headless service are its to answer",
+    );
+    cluster_config
+}
+
+fn forward(forward: &mut Section<'_>, flags: &Serve) -> Forward {
+    let upstreams = forward.key(
+        "upstreams",
+        list(0, 16, Server),
+        Vec::new(),
+        "Servers for every name outside the cluster. Empty: those of `resolv_conf`.",
+    );
+    Forward {
+        upstreams: given(&flags.upstream).unwrap_or(upstreams),
+        resolv_conf: forward.key(
+            "resolv_conf",
+            Path,
+            "/etc/resolv.conf".into(),
+            "Read when `upstreams` is empty.",
+        ),
+        max_in_flight: forward.key(
+            "max_in_flight",
+            Count(1..=65_536),
+            4096,
+            "Questions under way upstream; more are SERVFAIL at once. At 20 ms an answer this allows 200,000 a second.",
+        ),
+        max_waiters: forward.key(
+            "max_waiters",
+            Count(1..=65_536),
+            256,
+            "Clients that wait for the same question; it is asked once for all of them, and more are SERVFAIL at once.",
+        ),
+        trust_ad: forward.key(
+            "trust_ad",
+            Switch,
+            false,
+            "Whether an upstream's AD flag is passed on. Only for validating upstreams over a path that nobody else writes to (RFC 6840 section 5.8).",
+        ),
+    }
+}
+
+fn cache(cache: &mut Section<'_>) -> Cache {
+    Cache {
+        size: cache.key(
+            "size",
+            Size(MIB..=64 * GIB),
+            64 * MIB,
+            "Keys and answers together; what is used least makes room.",
+        ),
+        max_ttl: ttl(
+            cache,
+            "max_ttl",
+            HOUR,
+            "Upper bound for what upstreams allow. 0s keeps no answers.",
+        ),
+        max_negative_ttl: ttl(
+            cache,
+            "max_negative_ttl",
+            Duration::from_secs(900),
+            "The same for NXDOMAIN and NODATA (RFC 2308 section 5 finds one to three hours sensible; a new name is seen sooner with less). Those about the cluster are never kept.",
+        ),
+        max_answer: cache.key(
+            "max_answer",
+            Size(KIB..=64 * KIB),
+            8 * KIB,
+            "Longer answers are passed on and not kept, so that few of them cannot displace many.",
+        ),
+    }
+}

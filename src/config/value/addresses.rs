@@ -1,0 +1,97 @@
+//! Addresses and domain names.
+
+use super::{Word, quoted_if_needed};
+use crate::wire::NameKey;
+use std::net::{IpAddr, SocketAddr};
+
+/// An address to listen at; port 0 lets the system choose.
+pub(crate) struct Listener;
+
+impl Word for Listener {
+    type Value = SocketAddr;
+
+    fn expected(&self) -> String {
+        "an address `IP:PORT`, IPv6 as `\"[IP]:PORT\"`".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Option<SocketAddr> {
+        text.parse().ok()
+    }
+
+    fn show(&self, value: &SocketAddr) -> String {
+        quoted_if_needed(&value.to_string())
+    }
+}
+
+/// The address of another DNS server; without a port it is 53.
+pub(crate) struct Server;
+
+impl Word for Server {
+    type Value = SocketAddr;
+
+    fn expected(&self) -> String {
+        "an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Option<SocketAddr> {
+        let bare = |ip: IpAddr| SocketAddr::new(ip, 53);
+        let server = text
+            .parse()
+            .or_else(|_| text.parse().map(bare))
+            .ok()
+            .filter(|server: &SocketAddr| server.port() != 0)?;
+        let someone = !server.ip().is_unspecified() && !server.ip().is_multicast();
+        someone.then_some(server)
+    }
+
+    fn show(&self, value: &SocketAddr) -> String {
+        quoted_if_needed(&value.to_string())
+    }
+}
+
+/// Longest cluster domain, in octets of its wire form. A name holds 255: what is left takes the longest service,
+/// namespace and `svc`, or the SOA's `hostmaster`, beside it.
+const MAX_CLUSTER_DOMAIN: usize = 180;
+
+/// The domain that a cluster's names stand below.
+pub(crate) struct ClusterDomain;
+
+impl Word for ClusterDomain {
+    type Value = NameKey;
+
+    fn expected(&self) -> String {
+        format!(
+            "a domain name such as `cluster.local`: labels of letters, digits and `-`, at most {MAX_CLUSTER_DOMAIN} octets"
+        )
+    }
+
+    fn parse(&self, text: &str) -> Option<NameKey> {
+        let legal = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
+        let name = NameKey::from_text(text).ok()?;
+        let len = 2..=MAX_CLUSTER_DOMAIN;
+        (text.bytes().all(legal) && len.contains(&name.as_bytes().len())).then_some(name)
+    }
+
+    fn show(&self, value: &NameKey) -> String {
+        quoted_if_needed(value.to_string().trim_end_matches('.'))
+    }
+}
+
+/// Any zone, the root included.
+pub(crate) struct Zone;
+
+impl Word for Zone {
+    type Value = NameKey;
+
+    fn expected(&self) -> String {
+        "a zone such as `corp.cluster.local`, or `.`".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Option<NameKey> {
+        NameKey::from_text(text).ok()
+    }
+
+    fn show(&self, value: &NameKey) -> String {
+        quoted_if_needed(&value.to_string())
+    }
+}
