@@ -10,6 +10,7 @@
 //!
 //! Imports point down this list only; `tests/tidy.rs` holds the table.
 
+pub mod cache;
 pub mod engine;
 pub mod lifecycle;
 pub mod metrics;
