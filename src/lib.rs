@@ -12,6 +12,7 @@
 
 pub mod cache;
 pub mod engine;
+pub mod forward;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;

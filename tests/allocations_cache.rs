@@ -52,9 +52,11 @@ static ALLOCATOR: Counting = Counting;
 const QUERY: &[u8] = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01";
 const ANSWER: &[u8] = b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\0\x01a\0\0\x01\0\x01\xc0\x0c\0\x01\0\x01\0\0\x0e\x10\0\x04\xc0\0\x02\x01";
 
+const HITS: usize = 100_000;
+
 #[test]
 #[allow(clippy::disallowed_methods, reason = "an Instant has no other source")]
-fn a_cache_hit_and_its_reply_allocate_nothing() {
+fn a_reply_allocates_nothing_and_a_hit_only_what_mokas_cleaning_needs() {
     let now = Instant::now();
     let cache = Cache::new(1 << 20);
     let key = |n: u32| {
@@ -77,21 +79,25 @@ fn a_cache_hit_and_its_reply_allocate_nothing() {
             Arc::new(Entry::new(response, Bounds::default(), false, now)),
         );
     }
-    let query = Query::parse(QUERY).unwrap();
-    let mut out = [0; 512];
-    let mut hit = |key| {
-        let entry = cache.get(key, now).unwrap();
-        entry
-            .write(&query, ReplyEdns::default(), &mut out, 512, now)
-            .unwrap()
+    let hit = |n: usize| cache.get(&keys[n % keys.len()], now).unwrap();
+    let counted = |work: &mut dyn FnMut(usize)| {
+        let before = ALLOCATIONS.get();
+        (0..HITS).for_each(work);
+        ALLOCATIONS.get() - before
     };
     // The first round fills what moka and the thread set up once.
-    for round in 0..10 {
-        let before = ALLOCATIONS.get();
-        for n in 0..100_000 {
-            assert_eq!(hit(&keys[n % keys.len()]), 35);
-        }
-        let allocations = ALLOCATIONS.get() - before;
-        println!("round {round}: {allocations} allocations in 100,000 hits");
-    }
+    counted(&mut |n| drop(hit(n)));
+    let hits = counted(&mut |n| drop(hit(n)));
+    println!("{hits} allocations in {HITS} hits");
+    // moka 0.12.16 cleans up on its readers after every 64 recorded reads, and then allocates one node of crossbeam-epoch's
+    // queue: 1 in 126 hits was measured. A look-up itself allocates nothing.
+    assert!(hits <= HITS / 64, "{hits}");
+
+    let (entry, query) = (hit(0), Query::parse(QUERY).unwrap());
+    let mut out = [0; 512];
+    let replies = counted(&mut |_| {
+        let written = entry.write(&query, ReplyEdns::default(), &mut out, 512, now);
+        assert_eq!(written, Some(35));
+    });
+    assert_eq!(replies, 0);
 }
