@@ -13,9 +13,11 @@
 pub mod admin;
 pub mod answer;
 pub mod app;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod forward;
 pub mod index;
 pub mod lifecycle;
 pub mod metrics;

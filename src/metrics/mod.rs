@@ -1,8 +1,10 @@
 //! Every metric family: its name, its labels, its help text, and the handles that the parts count with. Handles exist
 //! before the first query; label values are fixed texts, never a client's. It knows no part.
 
+mod forward;
 mod queries;
 
+pub use forward::{Forward, Ignored, Limit, Sent};
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};
 
@@ -11,6 +13,8 @@ pub use queries::{Origin, Queries, Transport};
 pub struct Metrics {
     /// Queries answered, by transport, origin and code.
     pub queries: Queries,
+    /// Questions to upstreams, and the cache of their answers.
+    pub forward: Forward,
 }
 
 impl Metrics {
@@ -19,6 +23,7 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("gapless");
         Self {
             queries: Queries::new(registry),
+            forward: Forward::new(registry),
         }
     }
 }

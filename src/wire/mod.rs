@@ -20,14 +20,18 @@
 mod addresses;
 mod header;
 mod name;
+mod patch;
 mod query;
 mod reply;
+mod response;
 
 pub use addresses::{Addresses, encode_address};
 pub use header::{Flags, HEADER_LEN, Header};
 pub use name::{InvalidName, MAX_NAME_LEN, NameKey};
+pub use patch::{Stored, effective_ttl};
 pub use query::{Edns, Query, Question, Unanswerable};
 pub use reply::{Ede, Name, Rdata, Reply, ReplyEdns, Section, header_only};
+pub use response::{Mark, NegativeSoa, ReplyOpt, Response};
 
 /// The largest UDP payload sent or announced: what crosses any path without fragments (RFC 9715).
 pub const MAX_UDP_PAYLOAD: u16 = 1232;

@@ -137,18 +137,18 @@ impl Edns {
 }
 
 /// The fixed part of a resource record (RFC 1035 §4.1.3), and where its parts stand.
-struct Record {
+pub(super) struct Record {
     /// Octets of the owner name where it stands: 1 for the root.
     name_len: usize,
-    rtype: u16,
-    class: u16,
-    ttl: u32,
-    rdata: usize,
-    end: usize,
+    pub(super) rtype: u16,
+    pub(super) class: u16,
+    pub(super) ttl: u32,
+    pub(super) rdata: usize,
+    pub(super) end: usize,
 }
 
 impl Record {
-    fn read(packet: &[u8], at: usize) -> Option<Self> {
+    pub(super) fn read(packet: &[u8], at: usize) -> Option<Self> {
         let fixed = skip_name(packet, at)?;
         let rdata = fixed.checked_add(10)?;
         let ttl = packet
@@ -168,20 +168,24 @@ impl Record {
     }
 }
 
-/// Where the name at `at` ends in the packet; a pointer ends it, and is not followed.
+/// Where the name at `at` ends in the packet; a pointer ends it, and is not followed, but must point to before the name.
 fn skip_name(packet: &[u8], mut at: usize) -> Option<usize> {
+    let start = at;
     loop {
         let len = *packet.get(at)?;
         at = match len {
             0 => return at.checked_add(1),
             1..=63 => at.checked_add(1)?.checked_add(usize::from(len))?,
-            0xc0..=0xff => return at.checked_add(2).filter(|end| *end <= packet.len()),
+            0xc0..=0xff => {
+                let target = usize::from(read_u16(packet, at)? & 0x3fff);
+                return at.checked_add(2).filter(|_| target < start);
+            }
             _ => return None,
         };
     }
 }
 
-fn read_u16(packet: &[u8], at: usize) -> Option<u16> {
+pub(super) fn read_u16(packet: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(
         packet.get(at..)?.first_chunk().copied()?,
     ))

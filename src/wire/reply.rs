@@ -2,7 +2,7 @@
 //! Room for OPT is set aside at the start, so that a truncated answer still carries it.
 
 use super::{
-    Addresses, CLASS_IN, Flags, HEADER_LEN, Header, MAX_UDP_PAYLOAD, Query, Rcode,
+    Addresses, CLASS_IN, Flags, HEADER_LEN, Header, MAX_UDP_PAYLOAD, Mark, Query, Rcode,
     addresses::QUESTION_POINTER, rtype,
 };
 
@@ -68,7 +68,7 @@ pub struct Reply<'o, 't> {
     /// Where records end at the latest; OPT's room lies behind it.
     limit: usize,
     header: Header,
-    rcode: Rcode,
+    rcode: u8,
     opt: Option<(ReplyEdns<'t>, bool)>,
     full: bool,
     plain: bool,
@@ -95,7 +95,7 @@ impl<'o, 't> Reply<'o, 't> {
             at: HEADER_LEN,
             limit,
             header,
-            rcode: Rcode::NoError,
+            rcode: Rcode::NoError as u8,
             opt,
             full: false,
             plain: false,
@@ -111,7 +111,12 @@ impl<'o, 't> Reply<'o, 't> {
 
     /// Sets the response code.
     pub const fn set_rcode(&mut self, rcode: Rcode) {
-        self.rcode = rcode;
+        self.rcode = rcode as u8;
+    }
+
+    /// Sets a response code that an upstream gave; the header holds its lower four bits, and there are to be no others.
+    pub const fn set_upstream_rcode(&mut self, rcode: u8) {
+        self.rcode = rcode & 0x0f;
     }
 
     /// Sets flags, such as [`Flags::AA`].
@@ -202,9 +207,34 @@ impl<'o, 't> Reply<'o, 't> {
         }
     }
 
+    /// Appends a record of a stored message with the same question, if it fits whole, with this TTL in place of its own.
+    /// Every record in front of it must have been copied, so that it comes to stand where it stood and pointers hold.
+    pub fn copy(&mut self, message: &[u8], mark: &Mark, ttl: u32) {
+        if self.full {
+            return;
+        }
+        let start = self.at;
+        if self.put_copy_of_record(message, mark, ttl).is_some() {
+            self.count(mark.section, 1);
+        } else {
+            self.at = start;
+            self.overflow(mark.section);
+        }
+    }
+
+    fn put_copy_of_record(&mut self, message: &[u8], mark: &Mark, ttl: u32) -> Option<()> {
+        let [start, ttl_at, end] = [mark.start, mark.ttl_at, mark.end].map(usize::from);
+        (start == self.at).then_some(())?;
+        let rdlength_at = ttl_at.checked_add(4)?;
+        let whole = self.put(message.get(start..ttl_at)?)
+            && self.put(&ttl.to_be_bytes())
+            && self.put(message.get(rdlength_at..end)?);
+        whole.then_some(())
+    }
+
     /// Closes the reply and says how long it is.
     pub fn finish(mut self) -> usize {
-        let rcode = self.rcode as u8;
+        let rcode = self.rcode;
         if let Some((edns, dnssec_ok)) = self.opt.take() {
             self.limit = self.out.len();
             let written = self.put_opt(&edns, rcode >> 4, dnssec_ok);

@@ -1,0 +1,177 @@
+//! One stored answer: the whole message, where its records stand, and for how long it is good. It judges its own
+//! validity at the time it is told, whatever the cache around it believes.
+
+use crate::{
+    cache::{Bounds, ttl},
+    wire::{Ede, Flags, Mark, Query, ReplyEdns, Response, Stored},
+};
+use std::time::{Duration, Instant};
+
+/// Longest EXTRA-TEXT of an upstream that is passed on; of a longer one only the code is.
+const EDE_TEXT_MAX: usize = 128;
+
+/// An answer of an upstream, ready to be given to anyone who asks the same question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    message: Box<[u8]>,
+    marks: Box<[Mark]>,
+    rcode: u8,
+    authentic: bool,
+    ede: Option<(u16, Box<[u8]>)>,
+    ttl_max: u32,
+    stored_at: Instant,
+    good_until: Instant,
+}
+
+impl Entry {
+    /// Makes an entry of an answer that came at `now`, good for as long as the rules of [`ttl`] say. Its AD bit counts
+    /// only if the upstream and the way to it are trusted (RFC 6840 §5.8). Only the header's four bits of the response
+    /// code are kept: the others speak about the sender's own OPT.
+    pub fn new(response: Response, bounds: Bounds, trust_ad: bool, now: Instant) -> Self {
+        let lifetime = ttl::lifetime(&response, bounds);
+        let flags = response.header.flags;
+        let ede = response.opt.as_ref().and_then(|opt| opt.ede.clone());
+        let (message, marks) = response.into_parts();
+        Self {
+            message: message.into(),
+            marks: marks.into(),
+            rcode: (flags.0 & Flags::RCODE) as u8,
+            authentic: trust_ad && flags.has(Flags::AD),
+            ede: ede.map(|(code, text)| match text.len() {
+                0..=EDE_TEXT_MAX => (code, text),
+                _ => (code, Box::default()),
+            }),
+            ttl_max: lifetime.ttl_max,
+            stored_at: now,
+            good_until: now + Duration::from_secs(lifetime.good_for.into()),
+        }
+    }
+
+    /// The same answer, good for this long.
+    pub fn good_for(mut self, time: Duration) -> Self {
+        self.good_until = self.stored_at + time;
+        self
+    }
+
+    /// May it be given away?
+    pub fn is_current(&self, now: Instant) -> bool {
+        now < self.good_until
+    }
+
+    /// For how long it is good from its beginning.
+    pub fn lifetime(&self) -> Duration {
+        self.good_until.saturating_duration_since(self.stored_at)
+    }
+
+    /// Its response code, 0..=15.
+    pub const fn rcode(&self) -> u8 {
+        self.rcode
+    }
+
+    /// Length of its message in octets, without OPT.
+    pub const fn message_len(&self) -> usize {
+        self.message.len()
+    }
+
+    /// Octets that it takes in memory.
+    pub fn weight(&self) -> usize {
+        let ede = self.ede.as_ref().map_or(0, |(_, text)| text.len());
+        size_of::<Self>() + self.message.len() + size_of_val(&*self.marks) + ede
+    }
+
+    /// Writes it as the reply to `query`, of at most `limit` octets, and says how long the reply is; `None` if the question
+    /// does not fit. The upstream's Extended DNS Error is passed on unless `edns` has one. Allocates nothing.
+    pub fn write(
+        &self,
+        query: &Query<'_>,
+        edns: ReplyEdns<'_>,
+        out: &mut [u8],
+        limit: usize,
+        now: Instant,
+    ) -> Option<usize> {
+        let age = now.saturating_duration_since(self.stored_at).as_secs();
+        let stored = Stored {
+            message: &self.message,
+            marks: &self.marks,
+            rcode: self.rcode,
+            authentic: self.authentic,
+            age: u32::try_from(age).unwrap_or(u32::MAX),
+            ttl_max: self.ttl_max,
+        };
+        let passed_on = self.ede.as_ref().map(|(code, text)| Ede {
+            code: *code,
+            text: [text, b"", b""],
+        });
+        let edns = ReplyEdns {
+            ede: edns.ede.or(passed_on),
+            ..edns
+        };
+        stored.write(query, edns, out, limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::tests::{NOW, response};
+    use hickory_proto::op::Message;
+
+    fn asked(spelling: &[u8]) -> Vec<u8> {
+        let mut packet = b"\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00".to_vec();
+        packet.extend_from_slice(spelling);
+        packet.extend_from_slice(b"\x00\x01\x00\x01");
+        packet
+    }
+
+    fn written(entry: &Entry, query: &[u8], age: Duration) -> Message {
+        let mut out = [0; 512];
+        let query = Query::parse(query).unwrap();
+        let now = *NOW + age;
+        let len = entry.write(&query, ReplyEdns::default(), &mut out, 512, now);
+        Message::from_vec(&out[..len.unwrap()]).unwrap()
+    }
+
+    #[test]
+    fn ttls_age_by_whole_seconds_and_the_spelling_is_the_askers() {
+        let lines = ["www.x. 60 IN CNAME a.x.", "a.x. 20 IN A 192.0.2.1"];
+        let response = response("www.x. A", 0, [&lines, &[], &[]]);
+        let entry = Entry::new(response, Bounds::default(), false, *NOW);
+        assert_eq!(entry.lifetime(), Duration::from_secs(20));
+        let reply = written(
+            &entry,
+            &asked(b"\x03wWw\x01X\0"),
+            Duration::from_millis(4999),
+        );
+        assert_eq!(reply.metadata.id, 0xabcd);
+        assert_eq!(reply.queries[0].to_string(), "wWw.X. IN A");
+        let lines: Vec<_> = reply.answers.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["wWw.X. 56 IN CNAME a.X.", "a.X. 16 IN A 192.0.2.1"]);
+    }
+
+    #[test]
+    fn an_entry_is_current_until_its_time_and_not_at_it() {
+        let response = response("a. A", 0, [&["a. 5 IN A 192.0.2.1"], &[], &[]]);
+        let entry = Entry::new(response, Bounds::default(), false, *NOW);
+        assert!(entry.is_current(*NOW + Duration::from_millis(4999)));
+        assert!(!entry.is_current(*NOW + Duration::from_secs(5)));
+        let longer = entry.good_for(Duration::from_secs(6));
+        assert!(longer.is_current(*NOW + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn ad_is_passed_on_only_from_a_trusted_upstream_to_who_asked_for_it() {
+        let mut answer = response("a. A", 0, [&["a. 5 IN A 192.0.2.1"], &[], &[]]);
+        answer.header.flags.0 |= Flags::AD;
+        for (trust_ad, asks, expected) in [
+            (true, true, true),
+            (true, false, false),
+            (false, true, false),
+        ] {
+            let entry = Entry::new(answer.clone(), Bounds::default(), trust_ad, *NOW);
+            let mut query = asked(b"\x01a\0");
+            query[3] = if asks { 0x20 } else { 0 };
+            let reply = written(&entry, &query, Duration::ZERO);
+            assert_eq!(reply.metadata.authentic_data, expected);
+        }
+    }
+}

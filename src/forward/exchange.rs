@@ -1,0 +1,301 @@
+//! One question to a route's upstreams, until one of them answers: which one is asked when, over what, and how often.
+//! At most [`SENDS`] questions leave within [`PATIENCE`], over whatever transport; earlier ones are listened to while
+//! later ones are under way. It keeps nothing of the answer.
+
+use crate::{
+    forward::{
+        Failure,
+        choice::Choice,
+        upstream::{Draw, Heard, Outgoing},
+    },
+    metrics::{Forward, Sent},
+    wire::{Question, Rcode, Response},
+};
+use futures::{StreamExt, stream::FuturesUnordered};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+/// Most questions that one asker can cause: what is lost twice is not worth a storm (RFC 9520 §3.1).
+const SENDS: usize = 3;
+/// From first to last: a stub resolver gives up after 5 s, and SERVFAIL has to reach it before.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// After this time without an answer the next upstream is asked as well. An answer from an upstream's cache takes a few
+/// ms; looking one up takes longer than the first figure seldom, and longer than the second one hardly ever.
+const RESEND_AFTER: [Duration; SENDS - 1] =
+    [Duration::from_millis(800), Duration::from_millis(1200)];
+
+/// The upstreams of one route.
+#[derive(Debug)]
+pub(super) struct Upstreams {
+    pub(super) servers: Box<[SocketAddr]>,
+    pub(super) choice: Choice,
+}
+
+impl Upstreams {
+    pub(super) fn new(servers: &[SocketAddr]) -> Self {
+        Self {
+            servers: servers.into(),
+            choice: Choice::new(servers.len()),
+        }
+    }
+}
+
+/// One send.
+#[derive(Clone, Copy, Debug)]
+struct Send {
+    upstream: usize,
+    tcp: bool,
+    edns: bool,
+}
+
+/// Who is still to be asked.
+#[derive(Debug)]
+struct Plan {
+    /// Upstreams, the next one in front; who was asked stands at the end for another round.
+    turns: VecDeque<usize>,
+    /// How many of them, in front, were not asked yet.
+    fresh: usize,
+    sends_left: usize,
+}
+
+impl Plan {
+    fn new(order: impl Iterator<Item = usize>) -> Self {
+        let turns: VecDeque<_> = order.collect();
+        Self {
+            fresh: turns.len(),
+            turns,
+            sends_left: SENDS,
+        }
+    }
+
+    fn spend(&mut self, send: Send) -> Option<Send> {
+        self.sends_left = self.sends_left.checked_sub(1)?;
+        Some(send)
+    }
+
+    /// The next upstream's turn.
+    fn next(&mut self) -> Option<Send> {
+        let upstream = self.turns.pop_front()?;
+        self.turns.push_back(upstream);
+        self.fresh = self.fresh.saturating_sub(1);
+        self.spend(Send {
+            upstream,
+            tcp: false,
+            edns: true,
+        })
+    }
+
+    /// How long after the last send the next one may follow for want of an answer.
+    fn pause(&self) -> Duration {
+        let sends = SENDS - self.sends_left;
+        *RESEND_AFTER.get(sends.wrapping_sub(1)).unwrap_or(&PATIENCE)
+    }
+
+    /// The next upstream's turn, if it has not had one.
+    fn next_fresh(&mut self) -> Option<Send> {
+        if self.fresh > 0 { self.next() } else { None }
+    }
+
+    /// An upstream that was asked cannot answer this question; asking it again is of no use.
+    fn take_out(&mut self, upstream: usize) {
+        self.turns.retain(|it| *it != upstream);
+    }
+}
+
+/// What is known after one send came to its end.
+#[derive(Debug)]
+enum Next {
+    /// The answer.
+    Done(Response),
+    /// This is to be sent at once, if it is anything.
+    Send(Option<Send>),
+}
+
+/// One question on its way to an answer.
+struct Exchange<'a> {
+    upstreams: &'a Upstreams,
+    metrics: &'a Forward,
+    plan: Plan,
+    /// The last reply that says it cannot answer: passed on if nobody can.
+    unable: Option<Response>,
+    /// Did any upstream seem to be there?
+    network_only: bool,
+}
+
+/// Asks a route's upstreams. What comes back is the first answer, or else the last reply that says why there is none.
+/// `draw` gives chance to each send.
+pub(super) async fn ask(
+    upstreams: &Upstreams,
+    question: &Question,
+    draw: impl Fn() -> Draw,
+    metrics: &Forward,
+) -> Result<Response, Failure> {
+    let started = Instant::now();
+    let mut exchange = Exchange {
+        upstreams,
+        metrics,
+        plan: Plan::new(upstreams.choice.order()),
+        unable: None,
+        network_only: true,
+    };
+    let mut under_way = FuturesUnordered::new();
+    let mut resend_at = started;
+    let mut newest = None;
+    loop {
+        let next = tokio::select! {
+            biased;
+            Some((send, heard)) = under_way.next() => match exchange.hear(send, heard) {
+                Next::Done(response) => {
+                    exchange.give_up_on(under_way.len());
+                    return Ok(response);
+                }
+                Next::Send(next) => next,
+            },
+            () = sleep_until(resend_at), if exchange.may_send() => {
+                if let Some(silent) = newest.take() {
+                    upstreams.choice.failed(silent);
+                }
+                exchange.plan.next()
+            }
+            () = sleep_until(started + PATIENCE) => {
+                exchange.network_only &= under_way.is_empty();
+                break;
+            }
+        };
+        if let Some(send) = next {
+            newest = Some(send.upstream);
+            resend_at = Instant::now() + exchange.plan.pause();
+            let query = Outgoing::new(question, send.edns, draw());
+            under_way.push(async move {
+                let server = upstreams.servers[send.upstream];
+                let heard = match send.tcp {
+                    false => query.udp(server, metrics).await,
+                    true => query.tcp(server, metrics).await,
+                };
+                (send, heard)
+            });
+        }
+        if under_way.is_empty() && !exchange.may_send() {
+            break;
+        }
+    }
+    exchange.give_up_on(under_way.len());
+    match exchange.unable {
+        Some(response) => Ok(response),
+        None if exchange.network_only => Err(Failure::Unreachable),
+        None => Err(Failure::NoAnswer),
+    }
+}
+
+impl Exchange<'_> {
+    fn may_send(&self) -> bool {
+        self.plan.sends_left > 0 && !self.plan.turns.is_empty()
+    }
+
+    /// Counts the sends that nothing was heard of.
+    fn give_up_on(&self, silent: usize) {
+        (0..silent).for_each(|_| self.metrics.sent(Sent::Silent));
+    }
+
+    fn hear(&mut self, send: Send, heard: Heard) -> Next {
+        self.network_only &= matches!(heard, Heard::Unreachable(_));
+        let by_tcp = Send { tcp: true, ..send };
+        let without_edns = Send {
+            edns: false,
+            ..send
+        };
+        match heard {
+            Heard::Reply(response) if is_answer(&response) => {
+                self.metrics.sent(Sent::Answered);
+                return Next::Done(response);
+            }
+            Heard::Truncated => {
+                self.metrics.sent(Sent::Truncated);
+                Next::Send(self.plan.spend(by_tcp))
+            }
+            Heard::Suspicious => {
+                self.metrics.sent(Sent::Suspicious);
+                Next::Send(self.plan.spend(by_tcp))
+            }
+            Heard::Unreachable(error) => {
+                self.metrics.sent(Sent::Unreachable);
+                let upstream = self.upstreams.servers[send.upstream];
+                tracing::debug!(%upstream, %error, "upstream not reached");
+                self.upstreams.choice.failed(send.upstream);
+                // Asking the same one again at once would find the same; its turn comes with time.
+                Next::Send(self.plan.next_fresh())
+            }
+            Heard::BareFormErr if send.edns => self.unable(None, Some(without_edns)),
+            Heard::Reply(response) if send.edns && response.rcode() == Rcode::FormErr as u16 => {
+                self.unable(Some(response), Some(without_edns))
+            }
+            Heard::BareFormErr | Heard::Bare => {
+                self.plan.take_out(send.upstream);
+                self.unable(None, None)
+            }
+            Heard::Reply(response) => {
+                self.plan.take_out(send.upstream);
+                self.unable(Some(response), None)
+            }
+        }
+    }
+
+    /// An upstream said that it cannot answer: `again` is another way to ask it, otherwise it is the next one's turn.
+    fn unable(&mut self, response: Option<Response>, again: Option<Send>) -> Next {
+        self.metrics.sent(Sent::Unable);
+        // A code above 15 speaks about OPT between us and the upstream, and is nothing to a client.
+        self.unable = response.filter(|it| it.rcode() < 16).or(self.unable.take());
+        Next::Send(match again {
+            Some(again) => self.plan.spend(again),
+            None => self.plan.next(),
+        })
+    }
+}
+
+/// Does this reply answer the question? NOERROR, NXDOMAIN, and YXDOMAIN, which says that a DNAME makes too long a name
+/// (RFC 6672 §2.2).
+pub(super) fn is_answer(response: &Response) -> bool {
+    const YXDOMAIN: u16 = 6;
+    let rcode = response.rcode();
+    [Rcode::NoError as u16, Rcode::NxDomain as u16, YXDOMAIN].contains(&rcode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turns(plan: &mut Plan) -> Vec<usize> {
+        std::iter::from_fn(|| plan.next())
+            .map(|send| send.upstream)
+            .collect()
+    }
+
+    #[test]
+    fn upstreams_take_turns_until_the_sends_are_used_up() {
+        assert_eq!(turns(&mut Plan::new(0..1)), [0, 0, 0]);
+        assert_eq!(turns(&mut Plan::new(0..2)), [0, 1, 0]);
+        assert_eq!(turns(&mut Plan::new(0..5)), [0, 1, 2]);
+        assert_eq!(turns(&mut Plan::new(0..0)), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn who_cannot_answer_has_no_more_turns() {
+        let mut plan = Plan::new(0..3);
+        let first = plan.next().unwrap();
+        plan.take_out(first.upstream);
+        assert_eq!(turns(&mut plan), [1, 2]);
+        let mut plan = Plan::new(0..1);
+        plan.next();
+        plan.take_out(0);
+        assert_eq!(turns(&mut plan), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn a_second_round_does_not_begin_at_once() {
+        let mut plan = Plan::new(0..2);
+        plan.next();
+        assert_eq!(plan.next_fresh().map(|send| send.upstream), Some(1));
+        assert!(plan.next_fresh().is_none());
+        assert_eq!(turns(&mut plan), [0]);
+    }
+}

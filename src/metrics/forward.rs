@@ -1,0 +1,212 @@
+//! What leaves the node and what is kept of it. The cache's size is read at the scrape.
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::ConstGauge,
+    },
+    registry::{Registry, Unit},
+};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+/// What became of one question sent to one upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// An answer came.
+    Answered,
+    /// An answer came that says it cannot answer: SERVFAIL, REFUSED, NOTIMP, FORMERR …
+    Unable,
+    /// A truncated answer came.
+    Truncated,
+    /// A datagram with a wrong ID came first.
+    Suspicious,
+    /// The network said that there is nobody, or the connection broke.
+    Unreachable,
+    /// Nothing came in time.
+    Silent,
+}
+
+/// Why a datagram from an upstream's address was not taken for its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// Too short, or not to be taken apart.
+    Malformed,
+    /// Its QR bit says that it is a query, or its opcode is another one.
+    NotReply,
+    /// Another ID than the question's.
+    WrongId,
+    /// Another question than the one sent.
+    WrongQuestion,
+}
+
+/// Which limit a question met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Different questions under way.
+    Flights,
+    /// Askers waiting for one of them.
+    Waiters,
+}
+
+const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+const SENT: [&str; 6] = [
+    "answered",
+    "unable",
+    "truncated",
+    "suspicious",
+    "unreachable",
+    "silent",
+];
+const IGNORED: [&str; 4] = ["malformed", "not_reply", "wrong_id", "wrong_question"];
+const LIMITS: [&str; 2] = ["flights", "waiters"];
+
+/// The size of the cache: entries, octets, evictions so far.
+type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
+
+/// Counters of the forwarder, and where its cache's size is read.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    sends: [Counter; 2],
+    sent: [Counter; 6],
+    ignored: [Counter; 4],
+    limited: [Counter; 2],
+    cache: Arc<CacheSize>,
+}
+
+impl Forward {
+    /// Registers the families and makes every handle.
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let cache = Arc::new(CacheSize(OnceLock::new()));
+        registry.register_collector(Box::new(Arc::clone(&cache)));
+        Self {
+            sends: counters(
+                registry,
+                ("upstream_questions", "transport", TRANSPORTS),
+                "Questions sent to upstreams, by transport",
+            ),
+            sent: counters(
+                registry,
+                ("upstream_outcomes", "outcome", SENT),
+                "What became of the questions sent to upstreams",
+            ),
+            ignored: counters(
+                registry,
+                ("upstream_ignored_datagrams", "reason", IGNORED),
+                "Datagrams from an upstream's address that were not taken for its reply, by reason",
+            ),
+            limited: counters(
+                registry,
+                ("forward_limited", "limit", LIMITS),
+                "Questions not forwarded because of a limit of this server's",
+            ),
+            cache,
+        }
+    }
+
+    /// Counts a question on its way to an upstream.
+    pub fn send(&self, tcp: bool) {
+        self.sends[usize::from(tcp)].inc();
+    }
+
+    /// Counts what became of it.
+    pub fn sent(&self, outcome: Sent) {
+        self.sent[outcome as usize].inc();
+    }
+
+    /// Counts a datagram that is not the reply.
+    pub fn ignored(&self, reason: Ignored) {
+        self.ignored[reason as usize].inc();
+    }
+
+    /// How many such datagrams there were.
+    pub fn ignored_so_far(&self, reason: Ignored) -> u64 {
+        self.ignored[reason as usize].get()
+    }
+
+    /// Counts a question that met a limit.
+    pub fn limited(&self, limit: Limit) {
+        self.limited[limit as usize].inc();
+    }
+
+    /// Says where the size of the cache is read at each scrape; the first one to say so is heard.
+    pub fn cache_size_from(&self, read: impl Fn() -> [u64; 3] + Send + Sync + 'static) {
+        self.cache.0.get_or_init(|| Box::new(read));
+    }
+}
+
+fn counters<const N: usize>(
+    registry: &mut Registry,
+    (name, label, values): (&'static str, &'static str, [&'static str; N]),
+    help: &'static str,
+) -> [Counter; N] {
+    let family = Family::<[(&str, &str); 1], Counter>::default();
+    let handles = values.map(|value| family.get_or_create_owned(&[(label, value)]));
+    registry.register(name, help, family);
+    handles
+}
+
+struct CacheSize(OnceLock<ReadSize>);
+
+impl Collector for CacheSize {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let [entries, bytes, evicted] = self.0.get().map_or([0; 3], |read| read());
+        let gauge = |value| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        let (entries, bytes) = (gauge(entries), gauge(bytes));
+        let help = "Forwarded answers in the cache";
+        entries.encode(encoder.encode_descriptor(
+            "cache_entries",
+            help,
+            None,
+            entries.metric_type(),
+        )?)?;
+        let help = "Memory that the cached answers take, as it counts for the bound";
+        bytes.encode(encoder.encode_descriptor(
+            "cache_size",
+            help,
+            Some(&Unit::Bytes),
+            bytes.metric_type(),
+        )?)?;
+        let help = "Forwarded answers that left the cache before their time";
+        let evicted = ConstCounter::new(evicted);
+        evicted.encode(encoder.encode_descriptor(
+            "cache_evictions",
+            help,
+            None,
+            evicted.metric_type(),
+        )?)
+    }
+}
+
+impl fmt::Debug for CacheSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CacheSize")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::encoding::text;
+
+    #[test]
+    fn the_size_of_the_cache_is_read_at_the_scrape() {
+        let mut registry = Registry::default();
+        let forward = crate::metrics::Metrics::new(&mut registry).forward;
+        forward.cache_size_from(|| [3, 1000, 7]);
+        let mut page = String::new();
+        text::encode(&mut page, &registry).unwrap();
+        for line in [
+            "gapless_cache_entries 3\n",
+            "gapless_cache_size_bytes 1000\n",
+            "gapless_cache_evictions_total 7\n",
+        ] {
+            assert!(page.contains(line), "{line} in {page}");
+        }
+    }
+}

@@ -1,0 +1,565 @@
+//! The forwarder against upstreams in this process, through real sockets. Time is tokio's, held; only who waits moves it.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "askers are tasks of the test's own"
+)]
+
+mod support;
+
+use gapless::{
+    cache::Entry,
+    forward::{Failure, Forwarder, Limits, Options, Route},
+    lifecycle::Tasks,
+    metrics::{Forward, Ignored, Metrics},
+    wire::{NameKey, Query, Question, ReplyEdns},
+};
+use hickory_proto::op::Message;
+use prometheus_client::registry::Registry;
+use rand::{SeedableRng, rngs::StdRng};
+use std::{collections::HashSet, time::Duration};
+use support::upstream::{Act, Asked, FakeUpstream, Lie};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, advance},
+};
+
+const ZONE: &str = "
+    example.org. 300 IN SOA ns.example.org. admin.example.org. 1 2 3 4 60
+    www.example.org. 60 IN A 192.0.2.1
+    once.example.org. 0 IN A 192.0.2.2
+    alias.example.org. 60 IN CNAME www.example.org.";
+
+const WWW: &str = "www.example.org. 60 IN A 192.0.2.1";
+
+struct Bench {
+    forwarder: Forwarder,
+    metrics: Forward,
+}
+
+fn bench(change: impl FnOnce(&mut Options)) -> Bench {
+    let mut options = Options::default();
+    change(&mut options);
+    let metrics = Metrics::new(&mut Registry::default()).forward;
+    let (tasks, _) = Tasks::new();
+    let rng = StdRng::from_seed([7; 32]);
+    let forwarder = Forwarder::new(&options, tasks, metrics.clone(), rng);
+    Bench { forwarder, metrics }
+}
+
+/// A forwarder to these upstreams.
+fn over(upstreams: &[&FakeUpstream]) -> Bench {
+    bench(|options| options.upstreams = upstreams.iter().map(|it| it.address).collect())
+}
+
+fn a(name: &str) -> Question {
+    Question {
+        name: NameKey::from_text(name).unwrap(),
+        qtype: 1,
+        qclass: 1,
+        dnssec_ok: false,
+        checking_disabled: false,
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// An entry as a client sees it, in lines: the code and flags, then the records.
+fn lines(entry: &Entry, spelling: &str) -> Vec<String> {
+    let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in spelling.split_terminator('.') {
+        packet.push(u8::try_from(label.len()).unwrap());
+        packet.extend_from_slice(label.as_bytes());
+    }
+    packet.extend_from_slice(&[0, 0, 1, 0, 1]);
+    let query = Query::parse(&packet).unwrap();
+    let mut out = [0; 4096];
+    let len = entry.write(&query, ReplyEdns::default(), &mut out, 4096, now());
+    let reply = Message::from_vec(&out[..len.unwrap()]).unwrap();
+    assert_eq!(reply.metadata.id, 0xabcd);
+    let mut lines = vec![format!("{:?}", reply.metadata.response_code)];
+    lines.extend(
+        reply
+            .answers
+            .iter()
+            .chain(&reply.authorities)
+            .map(ToString::to_string),
+    );
+    lines
+}
+
+impl Bench {
+    async fn ask(&self, name: &str) -> Result<Vec<String>, Failure> {
+        let outcome = self.forwarder.resolve(&a(name), Route::Default).await;
+        outcome.map(|entry| lines(&entry, name))
+    }
+
+    fn held(&self, name: &str) -> Option<Vec<String>> {
+        let held = self.forwarder.held(&a(name), Route::Default, now());
+        held.map(|entry| lines(&entry, name))
+    }
+}
+
+fn ok(records: &[&str]) -> Result<Vec<String>, Failure> {
+    let lines = [&["NoError"], records].concat();
+    Ok(lines.into_iter().map(str::to_owned).collect())
+}
+
+fn code(code: &str) -> Result<Vec<String>, Failure> {
+    Ok(vec![code.to_owned()])
+}
+
+const fn udp(udp: usize) -> Asked {
+    Asked { udp, tcp: 0 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_ages_in_the_cache_and_is_asked_for_again_when_its_time_is_over() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    assert_eq!(bench.held("www.example.org."), None);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    advance(Duration::from_secs(59)).await;
+    let aged = ok(&["WWW.example.ORG. 1 IN A 192.0.2.1"]);
+    assert_eq!(bench.held("WWW.example.ORG."), aged.clone().ok());
+    assert_eq!(bench.ask("WWW.example.ORG.").await, aged);
+    assert_eq!(upstream.asked(), udp(1));
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(bench.held("www.example.org."), None);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    assert_eq!(upstream.asked(), udp(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_is_kept_whole_and_its_other_names_are_not_known_by_it() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    let chain = ["alias.example.org. 60 IN CNAME www.example.org.", WWW];
+    assert_eq!(bench.ask("alias.example.org.").await, ok(&chain));
+    assert_eq!(bench.held("www.example.org."), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc_2308_a_negative_answer_is_kept_for_the_soas_minimum() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    let gone = |ttl| {
+        let soa =
+            format!("example.org. {ttl} IN SOA ns.example.org. admin.example.org. 1 2 3 4 60");
+        vec!["NXDomain".to_owned(), soa]
+    };
+    assert_eq!(bench.ask("gone.example.org.").await, Ok(gone(60)));
+    advance(Duration::from_secs(59)).await;
+    assert_eq!(bench.held("gone.example.org."), Some(gone(1)));
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(bench.held("gone.example.org."), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_negative_answer_of_the_clusters_dns_is_not_kept_and_has_a_ttl_of_zero() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = bench(|options| options.cluster_dns = vec![upstream.address]);
+    for asked in 1..=2 {
+        let question = a("gone.example.org.");
+        let outcome = bench.forwarder.resolve(&question, Route::ClusterDns).await;
+        let soa = "example.org. 0 IN SOA ns.example.org. admin.example.org. 1 2 3 4 60";
+        assert_eq!(
+            lines(&outcome.unwrap(), "gone.example.org."),
+            ["NXDomain", soa]
+        );
+        assert_eq!(upstream.asked(), udp(asked));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_with_ttl_0_is_for_those_who_wait_and_nobody_else() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    for asked in 1..=2 {
+        let once = ok(&["once.example.org. 0 IN A 192.0.2.2"]);
+        assert_eq!(bench.ask("once.example.org.").await, once);
+        assert_eq!(bench.held("once.example.org."), None);
+        assert_eq!(upstream.asked(), udp(asked));
+    }
+}
+
+/// Asks the same 10,000 times at once; how many were answered, and how many met the limit.
+async fn ask_10_000_times(waiters: usize) -> (usize, usize) {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Hold);
+    let bench = bench(|options| {
+        options.upstreams = vec![upstream.address];
+        options.limits = Limits {
+            waiters,
+            ..Limits::default()
+        };
+    });
+    let mut askers = JoinSet::new();
+    for _ in 0..10_000 {
+        let forwarder = bench.forwarder.clone();
+        askers.spawn(async move {
+            forwarder
+                .resolve(&a("www.example.org"), Route::Default)
+                .await
+        });
+    }
+    upstream.until_asked(1).await;
+    upstream.release();
+    let outcomes = askers.join_all().await;
+    assert_eq!(upstream.asked(), udp(1));
+    let answered = outcomes.iter().filter(|it| it.is_ok()).count();
+    let overloaded = outcomes
+        .iter()
+        .filter(|it| matches!(it, Err(Failure::Overloaded)));
+    (answered, overloaded.count())
+}
+
+#[tokio::test]
+async fn ten_thousand_askers_are_one_question() {
+    assert_eq!(ask_10_000_times(10_000).await, (10_000, 0));
+}
+
+#[tokio::test]
+async fn over_256_waiters_a_question_is_refused() {
+    assert_eq!(
+        ask_10_000_times(Limits::default().waiters).await,
+        (256, 9744)
+    );
+}
+
+#[tokio::test]
+async fn over_the_limit_of_flights_another_question_is_refused() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.next(Act::Hold);
+    let bench = bench(|options| {
+        options.upstreams = vec![upstream.address];
+        options.limits.flights = 1;
+    });
+    let forwarder = bench.forwarder.clone();
+    let first = tokio::spawn(async move {
+        forwarder
+            .resolve(&a("www.example.org"), Route::Default)
+            .await
+    });
+    upstream.until_asked(1).await;
+    assert_eq!(
+        bench.ask("once.example.org.").await,
+        Err(Failure::Overloaded)
+    );
+    upstream.release();
+    assert!(first.await.unwrap().is_ok());
+    assert!(bench.ask("once.example.org.").await.is_ok());
+}
+
+#[tokio::test]
+async fn an_asker_that_goes_away_does_not_take_the_answer_with_it() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.next(Act::Hold);
+    let bench = over(&[&upstream]);
+    let forwarder = bench.forwarder.clone();
+    let first = tokio::spawn(async move {
+        forwarder
+            .resolve(&a("www.example.org"), Route::Default)
+            .await
+    });
+    upstream.until_asked(1).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    upstream.release();
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    assert_eq!(upstream.asked(), udp(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_truncated_answer_is_fetched_by_tcp_and_kept() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Truncate);
+    let bench = over(&[&upstream]);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    assert_eq!(upstream.asked(), Asked { udp: 1, tcp: 1 });
+    assert!(bench.held("www.example.org.").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_too_long_for_a_datagram_comes_whole_and_is_cut_for_who_cannot_take_it() {
+    let upstream = FakeUpstream::start("").await;
+    let zone: String = (0..200)
+        .map(|n| format!("big.example.org. 60 IN A 192.0.2.{n}\n"))
+        .collect();
+    upstream.zone(&zone);
+    let bench = over(&[&upstream]);
+    assert_eq!(bench.ask("big.example.org.").await.unwrap().len(), 201);
+    assert_eq!(upstream.asked(), Asked { udp: 1, tcp: 1 });
+    let entry = bench
+        .forwarder
+        .held(&a("big.example.org"), Route::Default, now())
+        .unwrap();
+    let packet = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x03big\x07example\x03org\0\0\x01\0\x01";
+    let query = Query::parse(packet).unwrap();
+    let mut out = [0; 512];
+    let len = entry
+        .write(&query, ReplyEdns::default(), &mut out, 512, now())
+        .unwrap();
+    let reply = Message::from_vec(&out[..len]).unwrap();
+    assert!(reply.metadata.truncation);
+    assert_eq!(reply.answers.len(), 29);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_answer_is_passed_over_at_once() {
+    for act in [
+        Act::Rcode(2),
+        Act::Rcode(5),
+        Act::Rcode(4),
+        Act::Bare(2),
+        Act::Bare(5),
+    ] {
+        let (first, second) = (
+            FakeUpstream::start(ZONE).await,
+            FakeUpstream::start(ZONE).await,
+        );
+        first.always(act.clone());
+        let bench = over(&[&first, &second]);
+        let begun = Instant::now();
+        assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]), "{act:?}");
+        assert_eq!((first.asked(), second.asked()), (udp(1), udp(1)), "{act:?}");
+        assert_eq!(begun.elapsed(), Duration::ZERO, "{act:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_nobody_can_answer_the_last_ones_word_is_passed_on_and_remembered_for_a_second() {
+    let (first, second) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    first.always(Act::Rcode(2));
+    second.always(Act::Rcode(5));
+    let bench = over(&[&first, &second]);
+    assert_eq!(bench.ask("www.example.org.").await, code("Refused"));
+    assert_eq!(bench.ask("www.example.org.").await, code("Refused"));
+    assert_eq!(bench.held("www.example.org."), code("Refused").ok());
+    assert_eq!((first.asked(), second.asked()), (udp(1), udp(1)));
+    advance(Duration::from_secs(1)).await;
+    second.always(Act::Answer);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_upstream_that_cannot_answer_is_asked_once() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Rcode(2));
+    let bench = over(&[&upstream]);
+    assert_eq!(bench.ask("www.example.org.").await, code("ServFail"));
+    assert_eq!(upstream.asked(), udp(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn formerr_to_opt_is_asked_again_without_it() {
+    for act in [Act::FormErrToEdns, Act::Bare(1)] {
+        let upstream = FakeUpstream::start(ZONE).await;
+        upstream.next(act);
+        let bench = over(&[&upstream]);
+        assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+        let edns: Vec<_> = upstream
+            .seen()
+            .iter()
+            .map(|(_, query)| query.edns.is_some())
+            .collect();
+        assert_eq!(edns, [true, false]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_upstream_is_passed_over_and_no_longer_asked_first() {
+    let (silent, second) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    silent.always(Act::Silent);
+    let bench = over(&[&silent, &second]);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    assert!(bench.ask("once.example.org.").await.is_ok());
+    assert_eq!((silent.asked(), second.asked()), (udp(1), udp(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_nobody_says_anything_three_questions_go_out_in_four_seconds() {
+    let (first, second) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    first.always(Act::Silent);
+    second.always(Act::Silent);
+    let bench = over(&[&first, &second]);
+    let begun = Instant::now();
+    assert_eq!(bench.ask("www.example.org.").await, Err(Failure::NoAnswer));
+    assert_eq!(begun.elapsed().as_secs(), 4);
+    // Remembered: nobody waits again, and nobody is asked.
+    assert_eq!(bench.ask("www.example.org.").await, Err(Failure::NoAnswer));
+    assert_eq!(begun.elapsed().as_secs(), 4);
+    assert_eq!((first.asked(), second.asked()), (udp(2), udp(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn upstreams_that_are_not_there_are_unreachable() {
+    let gone = FakeUpstream::start(ZONE).await.address;
+    let bench = bench(|options| options.upstreams = vec![gone]);
+    assert_eq!(
+        bench.ask("www.example.org.").await,
+        Err(Failure::Unreachable)
+    );
+    assert_eq!(
+        bench.ask("www.example.org.").await,
+        Err(Failure::Unreachable)
+    );
+    let nobody = over(&[]);
+    assert_eq!(
+        nobody.ask("www.example.org.").await,
+        Err(Failure::NoUpstreams)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_connection_moves_the_question_to_the_next_upstream() {
+    for act in [Act::Close, Act::Cut(20), Act::Cut(0)] {
+        let (first, second) = (
+            FakeUpstream::start(ZONE).await,
+            FakeUpstream::start(ZONE).await,
+        );
+        first.next(Act::Truncate).always(act.clone());
+        let bench = over(&[&first, &second]);
+        assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]), "{act:?}");
+        assert_eq!(
+            (first.asked(), second.asked()),
+            (Asked { udp: 1, tcp: 1 }, udp(1))
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn forged_datagrams_are_counted_and_the_true_reply_is_awaited() {
+    for (lie, reason) in [
+        (Lie::Question, Some(Ignored::WrongQuestion)),
+        (Lie::Spelling, Some(Ignored::WrongQuestion)),
+        (Lie::Query, Some(Ignored::NotReply)),
+        (Lie::Malformed, Some(Ignored::Malformed)),
+        // The kernel sorts it out: the socket is connected.
+        (Lie::Source, None),
+    ] {
+        let upstream = FakeUpstream::start(ZONE).await;
+        upstream.always(Act::Lie(vec![lie; 20]));
+        let bench = over(&[&upstream]);
+        assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]), "{lie:?}");
+        assert_eq!(upstream.asked(), udp(1), "{lie:?}");
+        if let Some(reason) = reason {
+            assert_eq!(bench.metrics.ignored_so_far(reason), 20, "{lie:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_wrong_id_moves_the_question_to_tcp() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Lie(vec![Lie::Id; 1000]));
+    let bench = over(&[&upstream]);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    assert_eq!(upstream.asked(), Asked { udp: 1, tcp: 1 });
+    assert_eq!(bench.metrics.ignored_so_far(Ignored::WrongId), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_wrong_datagrams_move_the_question_to_tcp() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Lie(vec![Lie::Question; 1000]));
+    let bench = over(&[&upstream]);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    assert_eq!(upstream.asked(), Asked { udp: 1, tcp: 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_do_not_share_answers() {
+    let (first, cluster) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start("").await,
+    );
+    cluster.zone("www.example.org. 30 IN A 10.0.0.1");
+    let bench = bench(|options| {
+        options.upstreams = vec![first.address];
+        options.cluster_dns = vec![cluster.address];
+    });
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    let question = a("www.example.org");
+    assert!(
+        bench
+            .forwarder
+            .held(&question, Route::ClusterDns, now())
+            .is_none()
+    );
+    let entry = bench
+        .forwarder
+        .resolve(&question, Route::ClusterDns)
+        .await
+        .unwrap();
+    let inside = ["NoError", "www.example.org. 30 IN A 10.0.0.1"];
+    assert_eq!(lines(&entry, "www.example.org."), inside);
+    assert_eq!(bench.held("www.example.org."), ok(&[WWW]).ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn do_and_cd_are_asked_and_kept_apart() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    let mut expected = Vec::new();
+    for (dnssec_ok, checking_disabled) in
+        [(false, false), (true, false), (false, true), (true, true)]
+    {
+        let question = Question {
+            dnssec_ok,
+            checking_disabled,
+            ..a("www.example.org")
+        };
+        assert!(
+            bench
+                .forwarder
+                .held(&question, Route::Default, now())
+                .is_none()
+        );
+        bench
+            .forwarder
+            .resolve(&question, Route::Default)
+            .await
+            .unwrap();
+        expected.push((dnssec_ok, checking_disabled));
+    }
+    let bits = |query: Message| {
+        let dnssec_ok = query.edns.unwrap().flags().dnssec_ok;
+        (dnssec_ok, query.metadata.checking_disabled)
+    };
+    let seen: Vec<_> = upstream
+        .seen()
+        .into_iter()
+        .map(|(_, query)| bits(query))
+        .collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_question_has_a_port_and_an_id_of_its_own() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    for n in 0..200 {
+        bench.ask(&format!("n{n}.example.org.")).await.unwrap();
+    }
+    let seen = upstream.seen();
+    let ports: HashSet<_> = seen.iter().map(|(client, _)| client.port()).collect();
+    let ids: HashSet<_> = seen.iter().map(|(_, query)| query.metadata.id).collect();
+    assert!(
+        ports.len() > 190 && ids.len() > 190,
+        "{} {}",
+        ports.len(),
+        ids.len()
+    );
+    assert!(ports.iter().all(|port| *port >= 32768));
+}

@@ -1,0 +1,3 @@
+//! What the tests stand on: parts of the world, in this process, that count.
+
+pub mod upstream;
