@@ -14,4 +14,5 @@ pub mod engine;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;
+pub mod server;
 pub mod wire;

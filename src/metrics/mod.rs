@@ -2,15 +2,19 @@
 //! before the first query; label values are fixed texts, never a client's. It knows no part.
 
 mod queries;
+mod server;
 
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};
+pub use server::{Closed, Refused, Server};
 
 /// Every part's handles, registered under the prefix `gapless`.
 #[derive(Debug)]
 pub struct Metrics {
     /// Queries answered, by transport, origin and code.
     pub queries: Queries,
+    /// What the listeners count.
+    pub server: Server,
 }
 
 impl Metrics {
@@ -19,6 +23,7 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("gapless");
         Self {
             queries: Queries::new(registry),
+            server: Server::new(registry),
         }
     }
 }
