@@ -123,7 +123,7 @@ fn explain(address: SocketAddr, error: &io::Error) -> impl fmt::Display {
         io::ErrorKind::AddrInUse if port == 0 => {
             format!("no port was free for both UDP and TCP in {ATTEMPTS} attempts")
         }
-        io::ErrorKind::AddrInUse => format!("port {port} is in use by another process"),
+        io::ErrorKind::AddrInUse => format!("port {port} is already in use"),
         io::ErrorKind::AddrNotAvailable => "no interface of this host has the address".to_owned(),
         _ => error.to_string(),
     }
@@ -154,5 +154,12 @@ mod tests {
             text("[::1]:5300", io::ErrorKind::AddrNotAvailable),
             "cannot listen on [::1]:5300 (UDP): no interface of this host has the address"
         );
+    }
+    #[test]
+    fn ipv6_sockets_leave_ipv4_alone() {
+        let address = "[::]:0".parse().unwrap();
+        let (tcp, udp) = (bind_tcp(address).unwrap(), bind_udp(address).unwrap());
+        assert!(socket2::SockRef::from(&tcp).only_v6().unwrap());
+        assert!(socket2::SockRef::from(&udp).only_v6().unwrap());
     }
 }

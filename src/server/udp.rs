@@ -212,3 +212,6 @@ const fn asked(packet: &[u8], ends: Ends, rotation: usize) -> Asked<'_> {
 fn clock() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests;
