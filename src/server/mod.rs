@@ -14,6 +14,8 @@
 
 mod batch;
 mod fallback;
+#[cfg(test)]
+mod fixture;
 mod limits;
 mod listen;
 mod stream;

@@ -256,12 +256,11 @@ impl Connection {
         if left == 0 {
             self.input.shrink_to(READ_BYTES);
         }
-        let message = self
-            .input
-            .first_chunk()
-            .map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
-        let missing = message.saturating_add(2).saturating_sub(left);
-        self.input.reserve_exact(missing.max(READ_BYTES / 2));
+        let wanted = match self.input.first_chunk() {
+            Some(length) => usize::from(u16::from_be_bytes(*length)).saturating_add(2),
+            None => READ_BYTES,
+        };
+        self.input.reserve_exact(wanted.saturating_sub(left));
         input
     }
 }

@@ -1,20 +1,17 @@
 use super::*;
 use crate::{
-    engine::Engine,
-    lifecycle::Drain,
-    metrics::Metrics,
-    server::limits::Connections,
+    lifecycle::Tasks,
+    server::{
+        fixture::{self, IDLE, PLAIN, WAITS},
+        limits::Connections,
+    },
     wire::{Flags, Header},
 };
 use futures::FutureExt as _;
-use prometheus_client::registry::Registry;
 use tokio::{
     io::{DuplexStream, duplex},
-    sync::Semaphore,
     task::JoinHandle,
 };
-
-const IDLE: Duration = Duration::from_secs(10);
 
 /// A connection under test, from the client's side.
 struct Client {
@@ -26,20 +23,12 @@ struct Client {
 
 /// Connects, with `tcp_in_flight` queries to wait at once, through a pipe of `pipe` octets.
 fn connect(tcp_in_flight: usize, pipe: usize) -> Client {
-    let metrics = Metrics::new(&mut Registry::default());
-    let connections = Connections::new(1, 2, metrics.server.clone());
-    let shared = Arc::new(Shared {
-        engine: Arc::new(Engine::default()),
-        queries: metrics.queries,
-        metrics: metrics.server,
-        drain: Drain::new(),
-        tcp_in_flight: Arc::new(Semaphore::new(tcp_in_flight)),
-        tcp_idle: IDLE,
-    });
+    let shared = fixture::shared(tcp_in_flight);
+    let connections = Connections::new(1, 2, shared.metrics.clone());
     let (stream, server) = duplex(pipe);
     let client = SocketAddr::from(([127, 0, 0, 1], 40_000));
     let admitted = connections.admit(client.ip()).unwrap();
-    let served = tokio::task::spawn({
+    let served = Tasks::new().0.brief({
         let shared = Arc::clone(&shared);
         let local = [127, 0, 0, 1].into();
         async move { serve(server, Peer { client, local }, shared, &admitted).await }
@@ -52,20 +41,10 @@ fn connect(tcp_in_flight: usize, pipe: usize) -> Client {
     }
 }
 
-/// A query with its length in front; a first label `async` makes it wait.
+/// A query with its length in front.
 fn framed(id: u16, label: &str) -> Vec<u8> {
-    let header = Header {
-        id,
-        flags: Flags(Flags::RD),
-        counts: [1, 0, 0, 0],
-    };
-    let mut query = vec![0; 12];
-    header.write(&mut query).unwrap();
-    query.push(label.len() as u8);
-    query.extend_from_slice(label.as_bytes());
-    query.extend_from_slice(&[0, 0, 1, 0, 1]);
     let mut framed = vec![];
-    put_message(&mut framed, &query);
+    put_message(&mut framed, &fixture::query(id, label));
     framed
 }
 
@@ -96,7 +75,7 @@ impl Client {
 #[tokio::test(start_paused = true)]
 async fn answers_come_in_the_order_of_becoming_ready() {
     let mut client = connect(8, 4096);
-    let queries = [framed(1, "async"), framed(2, "plain"), framed(3, "plain")].concat();
+    let queries = [framed(1, WAITS), framed(2, PLAIN), framed(3, PLAIN)].concat();
     client.send(&queries).await;
     let replies = [
         client.reply().await,
@@ -109,7 +88,7 @@ async fn answers_come_in_the_order_of_becoming_ready() {
 #[tokio::test(start_paused = true)]
 async fn messages_may_be_split_at_every_octet() {
     let mut client = connect(8, 4096);
-    let queries = [framed(1, "plain"), framed(2, "plain")].concat();
+    let queries = [framed(1, PLAIN), framed(2, PLAIN)].concat();
     for at in 1..queries.len() {
         let (head, tail) = queries.split_at(at);
         client.send(head).await;
@@ -117,7 +96,7 @@ async fn messages_may_be_split_at_every_octet() {
         client.send(tail).await;
         assert_eq!([client.reply().await, client.reply().await], [1, 2]);
     }
-    for octet in framed(3, "plain") {
+    for octet in framed(3, PLAIN) {
         client.send(&[octet]).await;
         tokio::task::yield_now().await;
     }
@@ -128,17 +107,17 @@ async fn messages_may_be_split_at_every_octet() {
 async fn messages_that_are_no_queries_do_not_end_the_connection() {
     let mut client = connect(8, 4096);
     client.send(&[0, 0, 0, 3, 1, 2, 3]).await;
-    client.send(&framed(7, "plain")).await;
+    client.send(&framed(7, PLAIN)).await;
     assert_eq!(client.reply().await, 7);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_longest_message_is_read() {
     let mut client = connect(8, 4096);
-    let mut longest = framed(1, "plain");
+    let mut longest = framed(1, PLAIN);
     longest.resize(2 + MESSAGE_BYTES, 0);
     longest[..2].fill(0xff);
-    longest.extend_from_slice(&framed(2, "plain"));
+    longest.extend_from_slice(&framed(2, PLAIN));
     client.send(&longest).await;
     let mut last = client.reply().await;
     if last == 1 {
@@ -152,7 +131,7 @@ async fn an_idle_connection_is_closed_after_the_idle_time() {
     let started = Instant::now();
     let mut client = connect(8, 4096);
     tokio::time::advance(IDLE / 2).await;
-    client.send(&framed(1, "plain")).await;
+    client.send(&framed(1, PLAIN)).await;
     assert_eq!(client.reply().await, 1);
     assert_eq!(client.rest().await, (vec![], Closed::Idle));
     assert_eq!(started.elapsed().as_secs(), (IDLE / 2 + IDLE).as_secs());
@@ -162,7 +141,7 @@ async fn an_idle_connection_is_closed_after_the_idle_time() {
 async fn a_message_in_slow_pieces_ends_the_connection() {
     let started = Instant::now();
     let mut client = connect(8, 4096);
-    for octet in framed(1, "plain") {
+    for octet in framed(1, PLAIN) {
         if client.stream.write_all(&[octet]).await.is_err() {
             break;
         }
@@ -176,7 +155,7 @@ async fn a_message_in_slow_pieces_ends_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn each_message_has_its_own_deadline() {
     let mut client = connect(8, 4096);
-    let query = framed(1, "plain");
+    let query = framed(1, PLAIN);
     let (head, tail) = query.split_at(5);
     client.send(head).await;
     for _ in 0..5 {
@@ -192,13 +171,13 @@ async fn a_client_that_takes_no_answers_is_read_from_no_longer_and_then_closed()
     let client = connect(8, 64);
     let (reader, mut writer) = split(client.stream);
     let mut sent = 0;
-    while writer.write_all(&framed(1, "plain")).await.is_ok() {
+    while writer.write_all(&framed(1, PLAIN)).await.is_ok() {
         sent += 1;
     }
     assert_eq!(client.served.await.unwrap(), Closed::SlowReader);
     // What is held for the client at most: two buffers of replies, and what was read last.
     let held = 2 * OUTPUT_BYTES + MESSAGE_BYTES;
-    assert!(sent * framed(1, "plain").len() < held, "{sent} queries");
+    assert!(sent * framed(1, PLAIN).len() < held, "{sent} queries");
     drop(reader);
 }
 
@@ -206,10 +185,10 @@ async fn a_client_that_takes_no_answers_is_read_from_no_longer_and_then_closed()
 async fn a_half_closed_client_gets_its_answers() {
     let mut client = connect(1, 4096);
     let held = client.shared.tcp_in_flight.acquire().await.unwrap();
-    let queries = [framed(1, "plain"), framed(2, "async")].concat();
+    let queries = [framed(1, PLAIN), framed(2, WAITS)].concat();
     client.stream.write_all(&queries).await.unwrap();
     client.stream.shutdown().await.unwrap();
-    let mut first = vec![0; framed(1, "plain").len()];
+    let mut first = vec![0; framed(1, PLAIN).len()];
     client.stream.read_exact(&mut first).await.unwrap();
     assert!(client.stream.read_u8().now_or_never().is_none());
     drop(held);
@@ -225,7 +204,7 @@ async fn reading_pauses_while_too_many_queries_wait() {
     let shared = Arc::clone(&client.shared);
     let held = shared.tcp_in_flight.acquire().await.unwrap();
     client
-        .send(&[framed(1, "async"), framed(2, "plain")].concat())
+        .send(&[framed(1, WAITS), framed(2, PLAIN)].concat())
         .await;
     tokio::time::advance(IDLE * 2).await; // it is not idle, and no message of it is late
     assert!(client.stream.read_u8().now_or_never().is_none());
@@ -239,7 +218,7 @@ async fn reading_pauses_while_too_many_queries_wait() {
 async fn more_queries_than_may_wait_are_all_answered() {
     let mut client = connect(8, 65_536);
     let ids: Vec<u16> = (0..200).collect();
-    let queries: Vec<u8> = ids.iter().flat_map(|id| framed(*id, "async")).collect();
+    let queries: Vec<u8> = ids.iter().flat_map(|id| framed(*id, WAITS)).collect();
     client.send(&queries).await;
     let mut replies = vec![];
     for _ in &ids {
@@ -252,7 +231,7 @@ async fn more_queries_than_may_wait_are_all_answered() {
 #[tokio::test(start_paused = true)]
 async fn drain_answers_what_was_sent_and_closes() {
     let mut client = connect(8, 4096);
-    let queries = [framed(1, "plain"), framed(2, "async"), framed(3, "plain")].concat();
+    let queries = [framed(1, PLAIN), framed(2, WAITS), framed(3, PLAIN)].concat();
     client.send(&queries).await;
     client.shared.drain.cancel();
     let (rest, closed) = client.rest().await;

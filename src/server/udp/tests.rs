@@ -1,14 +1,13 @@
 use super::*;
-use crate::server::batch::SLOTS;
 use crate::{
-    engine::Engine,
-    lifecycle::{Drain, Tasks},
-    metrics::Metrics,
-    wire::{Flags, Header},
+    lifecycle::Tasks,
+    server::{
+        batch::SLOTS,
+        fixture::{self, PLAIN, WAITS},
+    },
+    wire::Header,
 };
-use prometheus_client::registry::Registry;
 use std::{collections::VecDeque, io::ErrorKind, net::SocketAddr, sync::Mutex};
-use tokio::sync::Semaphore;
 
 /// A socket that receives what the test says, takes replies as the test says, and remembers them.
 #[derive(Default)]
@@ -38,39 +37,17 @@ impl Socket for Scripted {
         let takes = self.takes.lock().unwrap().pop_front();
         let takes = takes.unwrap_or(Ok(SLOTS))?;
         let ids = replies.map(|(_, reply)| Header::read(reply).unwrap().id);
-        let mut sent = self.sent.lock().unwrap();
-        let before = sent.len();
-        sent.extend(ids.take(takes));
-        Ok(sent.len() - before)
+        let taken: Vec<_> = ids.take(takes).collect();
+        self.sent.lock().unwrap().extend(&taken);
+        Ok(taken.len())
     }
 
     fn stop_receiving(&self) {}
 }
 
 fn query(id: u16, label: &str) -> Datagram {
-    let mut packet = vec![0; 12];
-    let header = Header {
-        id,
-        flags: Flags(0),
-        counts: [1, 0, 0, 0],
-    };
-    header.write(&mut packet).unwrap();
-    packet.push(label.len() as u8);
-    packet.extend_from_slice(label.as_bytes());
-    packet.extend_from_slice(&[0, 0, 1, 0, 1]);
-    (([127, 0, 0, 1], 40_000).into(), packet)
-}
-
-fn shared() -> Arc<Shared> {
-    let metrics = Metrics::new(&mut Registry::default());
-    Arc::new(Shared {
-        engine: Arc::new(Engine::default()),
-        queries: metrics.queries,
-        metrics: metrics.server,
-        drain: Drain::new(),
-        tcp_in_flight: Arc::new(Semaphore::new(1)),
-        tcp_idle: Duration::ZERO,
-    })
+    let client = ([127, 0, 0, 1], 40_000).into();
+    (client, fixture::query(id, label))
 }
 
 /// Runs a worker through the script; gives the IDs of its replies, and what it left to the dispatcher.
@@ -95,9 +72,9 @@ fn run(
 
 #[test]
 fn a_send_cut_short_is_continued_and_a_reply_not_taken_is_skipped() {
-    let shared = shared();
+    let shared = fixture::shared(1);
     let socket = Scripted::default();
-    let queries = (1..=5).map(|id| query(id, "plain")).collect();
+    let queries = (1..=5).map(|id| query(id, PLAIN)).collect();
     *socket.receives.lock().unwrap() = [Ok(queries)].into();
     *socket.takes.lock().unwrap() = [Ok(2), Err(ErrorKind::WouldBlock.into()), Ok(1)].into();
     let (sent, _) = run(socket, &shared, 1);
@@ -107,10 +84,10 @@ fn a_send_cut_short_is_continued_and_a_reply_not_taken_is_skipped() {
 
 #[test]
 fn a_failure_to_receive_does_not_end_the_worker() {
-    let shared = shared();
+    let shared = fixture::shared(1);
     let socket = Scripted::default();
     let refused = || Err(ErrorKind::ConnectionRefused.into());
-    *socket.receives.lock().unwrap() = [refused(), refused(), Ok(vec![query(1, "plain")])].into();
+    *socket.receives.lock().unwrap() = [refused(), refused(), Ok(vec![query(1, PLAIN)])].into();
     let (sent, _) = run(socket, &shared, 1);
     assert_eq!(sent, [1]);
     assert_eq!(shared.metrics.udp_receive_errors.get(), 2);
@@ -118,20 +95,20 @@ fn a_failure_to_receive_does_not_end_the_worker() {
 
 #[test]
 fn source_port_0_gets_no_reply() {
-    let shared = shared();
+    let shared = fixture::shared(1);
     let socket = Scripted::default();
-    let mut unanswerable = query(1, "plain");
+    let mut unanswerable = query(1, PLAIN);
     unanswerable.0.set_port(0);
-    *socket.receives.lock().unwrap() = [Ok(vec![unanswerable, query(2, "plain")])].into();
+    *socket.receives.lock().unwrap() = [Ok(vec![unanswerable, query(2, PLAIN)])].into();
     let (sent, _) = run(socket, &shared, 1);
     assert_eq!(sent, [2]);
 }
 
 #[test]
 fn queries_beyond_the_queue_are_dropped_and_counted() {
-    let shared = shared();
+    let shared = fixture::shared(1);
     let socket = Scripted::default();
-    let queries = (1..=3).map(|id| query(id, "async")).collect();
+    let queries = (1..=3).map(|id| query(id, WAITS)).collect();
     *socket.receives.lock().unwrap() = [Ok(queries)].into();
     let (sent, mut waiting) = run(socket, &shared, 2);
     assert_eq!(sent, [0_u16; 0]);
@@ -142,11 +119,11 @@ fn queries_beyond_the_queue_are_dropped_and_counted() {
 
 #[tokio::test]
 async fn the_dispatcher_answers_by_the_socket_that_was_asked() {
-    let shared = shared();
+    let shared = fixture::shared(1);
     let (queue, waiting) = mpsc::channel(8);
     let socket = Arc::new(Scripted::default());
     for id in 1..=5 {
-        let (client, packet) = query(id, "async");
+        let (client, packet) = query(id, WAITS);
         let waiting = Waiting {
             packet: packet.into(),
             ends: Ends {
@@ -183,7 +160,13 @@ impl Socket for Panics {
 async fn a_worker_that_panics_is_reported() {
     let (tasks, mut ended) = Tasks::new();
     let (queue, _waiting) = mpsc::channel(1);
-    let worker = start("udp-test".to_owned(), Arc::new(Panics), shared(), queue).unwrap();
+    let worker = start(
+        "udp-test".to_owned(),
+        Arc::new(Panics),
+        fixture::shared(1),
+        queue,
+    )
+    .unwrap();
     tasks.essential("udp worker", worker);
     assert_eq!(ended.first().await, "udp worker");
 }
