@@ -108,7 +108,6 @@ impl Listeners {
             tcp_in_flight: Arc::new(Semaphore::new(options.tcp_in_flight.max(1))),
             tcp_idle: options.tcp_idle,
         });
-        let bounded = |work| until_drained(shared.drain.clone(), options.drain_within, work);
 
         let (queue, waiting) = mpsc::channel(udp::QUEUE);
         for (number, socket) in (0_usize..).zip(self.udp) {
@@ -119,7 +118,8 @@ impl Listeners {
         }
         let limit = options.udp_in_flight.max(1);
         let dispatcher = udp::dispatch(Arc::clone(&shared), waiting, limit);
-        tasks.essential("udp dispatcher", bounded(Box::pin(dispatcher) as Work));
+        let dispatcher = until_drained(shared.drain.clone(), options.drain_within, dispatcher);
+        tasks.essential("udp dispatcher", dispatcher);
 
         let connections = limits::Connections::new(
             options.tcp_connections,
@@ -130,16 +130,15 @@ impl Listeners {
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener)?;
             let accept = tcp::accept(listener, Arc::clone(&shared), Arc::clone(&connections));
-            tasks.essential("tcp listener", bounded(Box::pin(accept)));
+            let accept = until_drained(shared.drain.clone(), options.drain_within, accept);
+            tasks.essential("tcp listener", accept);
         }
         Ok(())
     }
 }
 
-type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
 /// Runs `work` to its end, but at most for the given time after the drain began.
-async fn until_drained(drain: Drain, within: Duration, work: Work) {
+async fn until_drained(drain: Drain, within: Duration, work: impl Future<Output = ()>) {
     let too_long = async {
         drain.cancelled().await;
         tokio::time::sleep(within).await;
