@@ -22,5 +22,6 @@ pub mod index;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;
+pub mod server;
 pub mod telemetry;
 pub mod wire;

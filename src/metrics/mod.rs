@@ -3,10 +3,12 @@
 
 mod forward;
 mod queries;
+mod server;
 
 pub use forward::{Forward, Ignored, Limit, Sent};
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};
+pub use server::{Closed, Refused, Server};
 
 /// Every part's handles, registered under the prefix `gapless`.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub struct Metrics {
     pub queries: Queries,
     /// Questions to upstreams, and the cache of their answers.
     pub forward: Forward,
+    /// What the listeners count.
+    pub server: Server,
 }
 
 impl Metrics {
@@ -24,6 +28,7 @@ impl Metrics {
         Self {
             queries: Queries::new(registry),
             forward: Forward::new(registry),
+            server: Server::new(registry),
         }
     }
 }

@@ -1,0 +1,178 @@
+//! Sockets and framing: bytes from a client to the engine, and its bytes back by the way they came. It knows no rule of DNS.
+//!
+//! ```text
+//! UDP  worker threads ──answer_now──▶ reply          one SO_REUSEPORT socket each, batches in and out
+//!           └─ needs to wait ─▶ queue ─▶ dispatcher ──answer──▶ reply by the same socket
+//! TCP  listener ─▶ connection: frames ──answer_now──▶ reply
+//!                       └─ needs to wait ─▶ its own tasks ──answer──▶ reply, in the order of becoming ready
+//! ```
+#![warn(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation
+)]
+
+mod batch;
+mod fallback;
+#[cfg(test)]
+mod fixture;
+mod limits;
+mod listen;
+mod stream;
+#[cfg(target_os = "linux")]
+mod sys;
+mod tcp;
+mod udp;
+
+use crate::{
+    engine::Engine,
+    lifecycle::{Drain, Tasks},
+    metrics::{self, Metrics, Queries},
+};
+use batch::Socket;
+pub use listen::{BindError, Listeners};
+use std::{
+    io,
+    net::UdpSocket,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+};
+
+/// What the listeners may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// UDP threads per address, at least 1.
+    pub udp_workers: usize,
+    /// Whether datagrams move in batches and replies leave from the address that was asked: Linux only. Elsewhere, and
+    /// without it, one datagram per call.
+    pub udp_batches: bool,
+    /// UDP queries that wait for an upstream at once, at least 1; more wait in a queue, and what does not fit there is dropped.
+    pub udp_in_flight: usize,
+    /// TCP queries that wait for an upstream at once, at least 1; beyond that, reading pauses. Each holds a message buffer of 64 KiB.
+    pub tcp_in_flight: usize,
+    /// TCP connections in all.
+    pub tcp_connections: usize,
+    /// TCP connections from one client address.
+    pub tcp_connections_per_client: usize,
+    /// How long a TCP connection may be idle (RFC 7766 §6.2.3: a few seconds).
+    pub tcp_idle: Duration,
+    /// How long queries in flight may take to finish after the drain began.
+    pub drain_within: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            udp_workers: 1,
+            udp_batches: cfg!(target_os = "linux"),
+            udp_in_flight: 4096,
+            tcp_in_flight: 1024,
+            tcp_connections: 256,
+            tcp_connections_per_client: 16,
+            tcp_idle: Duration::from_secs(10),
+            drain_within: Duration::from_secs(5), // as long as a client waits: glibc's `timeout` default
+        }
+    }
+}
+
+/// What every worker, listener and connection needs.
+struct Shared {
+    engine: Arc<Engine>,
+    queries: Queries,
+    metrics: metrics::Server,
+    drain: Drain,
+    tcp_in_flight: Arc<Semaphore>,
+    tcp_idle: Duration,
+}
+
+impl Listeners {
+    /// Starts to answer, until `drain`: then queued datagrams and read messages are answered, and everything ends. Called
+    /// inside a tokio runtime.
+    pub fn serve(
+        self,
+        engine: Arc<Engine>,
+        tasks: &Tasks,
+        drain: Drain,
+        metrics: &Metrics,
+    ) -> io::Result<()> {
+        let options = self.options;
+        let shared = Arc::new(Shared {
+            engine,
+            queries: metrics.queries.clone(),
+            metrics: metrics.server.clone(),
+            drain,
+            tcp_in_flight: Arc::new(Semaphore::new(options.tcp_in_flight.max(1))),
+            tcp_idle: options.tcp_idle,
+        });
+
+        let (queue, waiting) = mpsc::channel(udp::QUEUE);
+        for (number, socket) in (0_usize..).zip(self.udp) {
+            let socket = socket_for(socket, options.udp_batches)?;
+            let name = format!("udp-{number}");
+            let worker = udp::start(name, socket, Arc::clone(&shared), queue.clone())?;
+            tasks.essential("udp worker", worker);
+        }
+        let limit = options.udp_in_flight.max(1);
+        let dispatcher = udp::dispatch(Arc::clone(&shared), waiting, limit);
+        let dispatcher = until_drained(shared.drain.clone(), options.drain_within, dispatcher);
+        tasks.essential("udp dispatcher", dispatcher);
+
+        let connections = limits::Connections::new(
+            options.tcp_connections,
+            options.tcp_connections_per_client,
+            shared.metrics.clone(),
+        );
+        for listener in self.tcp {
+            listener.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(listener)?;
+            let accept = tcp::accept(listener, Arc::clone(&shared), Arc::clone(&connections));
+            let accept = until_drained(shared.drain.clone(), options.drain_within, accept);
+            tasks.essential("tcp listener", accept);
+        }
+        Ok(())
+    }
+}
+
+/// Runs `work` to its end, but at most for the given time after the drain began.
+async fn until_drained(drain: Drain, within: Duration, work: impl Future<Output = ()>) {
+    let too_long = async {
+        drain.cancelled().await;
+        tokio::time::sleep(within).await;
+    };
+    tokio::select! {
+        () = work => {}
+        () = too_long => tracing::warn!(?within, "stopped with queries unanswered"),
+    }
+}
+
+fn socket_for(socket: UdpSocket, batches: bool) -> io::Result<Arc<dyn Socket>> {
+    #[cfg(target_os = "linux")]
+    if batches {
+        return Ok(Arc::new(sys::Batched::new(socket)?));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = batches; // there is one way only
+    Ok(Arc::new(fallback::Plain::new(socket)?))
+}
+
+/// Holds warnings about a lossy world down to one a minute.
+#[derive(Debug, Default)]
+struct Seldom(Option<Instant>);
+
+impl Seldom {
+    const INTERVAL: Duration = Duration::from_secs(60);
+
+    fn allows(&mut self, now: Instant) -> bool {
+        let allowed = self
+            .0
+            .is_none_or(|last| now.saturating_duration_since(last) >= Self::INTERVAL);
+        if allowed {
+            self.0 = Some(now);
+        }
+        allowed
+    }
+}
