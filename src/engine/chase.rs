@@ -3,7 +3,7 @@
 
 use crate::{
     answer::{self, Answer, Context},
-    forward::Entry,
+    cache::Entry,
     wire::{Flags, HEADER_LEN, Header, Name, Query, Question, Reply, ReplyEdns, Section},
 };
 use hickory_proto::{
@@ -25,7 +25,10 @@ pub(super) fn write(
 ) -> Option<u8> {
     let fetched = decode(question, entry, now)?;
     if answer::write(answer, context, reply).is_some() {
-        for (section, records) in [(Section::Answer, &fetched.answers), (Section::Authority, &fetched.authorities)] {
+        for (section, records) in [
+            (Section::Answer, &fetched.answers),
+            (Section::Authority, &fetched.authorities),
+        ] {
             for record in records {
                 copy(record, section, reply)?;
             }
@@ -38,20 +41,37 @@ pub(super) fn write(
 /// The entry as a message, its TTLs aged.
 fn decode(question: &Question, entry: &Entry, now: Instant) -> Option<Message> {
     let mut asked = vec![0; HEADER_LEN];
-    Header { id: 0, flags: Flags(Flags::RD), counts: [1, 0, 0, 0] }.write(&mut asked)?;
+    Header {
+        id: 0,
+        flags: Flags(Flags::RD),
+        counts: [1, 0, 0, 0],
+    }
+    .write(&mut asked)?;
     asked.extend_from_slice(question.name.as_bytes());
     asked.extend_from_slice(&question.qtype.to_be_bytes());
     asked.extend_from_slice(&question.qclass.to_be_bytes());
     let query = Query::parse(&asked).ok()?;
     let mut message = vec![0; super::MAX_MESSAGE];
-    let len = entry.write(&query, ReplyEdns::default(), &mut message, super::MAX_MESSAGE, now)?;
+    let len = entry.write(
+        &query,
+        ReplyEdns::default(),
+        &mut message,
+        super::MAX_MESSAGE,
+        now,
+    )?;
     Message::from_vec(message.get(..len)?).ok()
 }
 
 fn copy(record: &Record, section: Section, reply: &mut Reply<'_, '_>) -> Option<()> {
     let owner = uncompressed(&record.name)?;
     let rdata = uncompressed(&record.data)?;
-    reply.record(section, Name::Wire(&owner), record.record_type().into(), record.ttl, |to| to.bytes(&rdata));
+    reply.record(
+        section,
+        Name::Wire(&owner),
+        record.record_type().into(),
+        record.ttl,
+        |to| to.bytes(&rdata),
+    );
     Some(())
 }
 

@@ -1,6 +1,6 @@
 //! What the server says about itself in class CH (RFC 4892): nothing, unless switched on.
 
-use crate::wire::{NameKey, Question, Reply, Section, rtype};
+use crate::wire::{Flags, HEADER_LEN, Name, Question, Reply, Section, rtype};
 
 /// The texts given to those who ask; what is `None` is refused.
 #[derive(Clone, Debug, Default)]
@@ -14,21 +14,15 @@ pub struct Identity {
 impl Identity {
     /// The text for a question of class CH.
     pub(super) fn text(&self, question: &Question) -> Option<&str> {
-        let NameParts(first, second) = parts(&question.name)?;
-        let text = match (first, second) {
-            (b"version", b"bind" | b"server") => &self.version,
-            (b"id", b"server") | (b"hostname", b"bind") => &self.id,
+        let labels = [question.name.label(0)?, question.name.label(1)?];
+        let text = match labels {
+            [b"version", b"bind" | b"server"] => &self.version,
+            [b"id", b"server"] | [b"hostname", b"bind"] => &self.id,
             _ => return None,
         };
-        text.as_deref().filter(|_| question.qtype == rtype::TXT)
+        text.as_deref()
+            .filter(|_| question.qtype == rtype::TXT && question.name.label_count() == 2)
     }
-}
-
-struct NameParts<'n>(&'n [u8], &'n [u8]);
-
-fn parts(name: &NameKey) -> Option<NameParts<'_>> {
-    (name.label_count() == 2).then_some(())?;
-    Some(NameParts(name.label(0)?, name.label(1)?))
 }
 
 /// Writes the text as the question's TXT record of class CH, with TTL 0.
@@ -36,5 +30,11 @@ pub(super) fn write(text: &str, reply: &mut Reply<'_, '_>) {
     let bytes = text.as_bytes().get(..255).unwrap_or(text.as_bytes());
     let len = [bytes.len() as u8];
     reply.set_flags(Flags::AA);
-    reply.chaos_record(rtype::TXT, |rdata| rdata.bytes(&len) && rdata.bytes(bytes));
+    reply.record(
+        Section::Answer,
+        Name::At(HEADER_LEN),
+        rtype::TXT,
+        0,
+        |rdata| rdata.bytes(&len) && rdata.bytes(bytes),
+    );
 }

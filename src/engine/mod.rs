@@ -13,12 +13,13 @@ pub use identity::Identity;
 
 use crate::{
     answer::{self, Answer, Elsewhere, Verdict},
-    forward::{Entry, Forwarder, Route},
+    cache::Entry,
+    forward::{Forwarder, Route},
     index::{Reader, Snapshot},
     metrics::{Origin, Queries, Transport},
     wire::{
-        self, CLASS_CH, CLASS_IN, Ede, Flags, MAX_UDP_PAYLOAD, MIN_UDP_PAYLOAD, Query, Question, Rcode, Reply,
-        ReplyEdns, Unanswerable, rtype,
+        self, CLASS_CH, CLASS_IN, Ede, Flags, MAX_UDP_PAYLOAD, MIN_UDP_PAYLOAD, Query, Question,
+        Rcode, Reply, ReplyEdns, Unanswerable, rtype,
     },
 };
 use std::{
@@ -73,7 +74,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Engine {
     index: Reader,
-    forward: Arc<Forwarder>,
+    forward: Forwarder,
     queries: Queries,
     options: Options,
 }
@@ -87,13 +88,26 @@ pub struct View<'e> {
 
 impl Engine {
     /// An engine over an index and a forwarder.
-    pub const fn new(index: Reader, forward: Arc<Forwarder>, queries: Queries, options: Options) -> Self {
-        Self { index, forward, queries, options }
+    pub const fn new(
+        index: Reader,
+        forward: Forwarder,
+        queries: Queries,
+        options: Options,
+    ) -> Self {
+        Self {
+            index,
+            forward,
+            queries,
+            options,
+        }
     }
 
     /// Loads the snapshot; a listener does so once a batch.
     pub fn view(&self) -> View<'_> {
-        View { engine: self, snapshot: self.index.load() }
+        View {
+            engine: self,
+            snapshot: self.index.load(),
+        }
     }
 
     /// Answers with whatever it takes, upstreams included; `None` if there is to be no answer. `out` holds the longest
@@ -101,7 +115,12 @@ impl Engine {
     /// in the same bytes. The time is tokio's, which a test can stop.
     pub async fn answer(&self, asked: Asked<'_>, out: &mut [u8]) -> Option<usize> {
         let snapshot = arc_swap::Guard::into_inner(self.index.load());
-        let exchange = Exchange { engine: self, snapshot: &snapshot, asked: &asked, plain: true };
+        let exchange = Exchange {
+            engine: self,
+            snapshot: &snapshot,
+            asked: &asked,
+            plain: true,
+        };
         let now = tokio::time::Instant::now().into_std();
         let done = match exchange.first_steps(now, out) {
             Step::Done(done) => done,
@@ -114,7 +133,12 @@ impl Engine {
 impl View<'_> {
     /// Answers without waiting, allocating or locking, if that can be done.
     pub fn answer_now(&self, asked: &Asked<'_>, now: Instant, out: &mut [u8]) -> Now {
-        let exchange = Exchange { engine: self.engine, snapshot: &self.snapshot, asked, plain: false };
+        let exchange = Exchange {
+            engine: self.engine,
+            snapshot: &self.snapshot,
+            asked,
+            plain: false,
+        };
         match exchange.first_steps(now, out) {
             Step::Done(done) => exchange.finish(done).map_or(Now::Drop, Now::Reply),
             Step::Forward(..) => Now::NeedsAsync,
@@ -160,7 +184,11 @@ impl<'x> Exchange<'x> {
             Err(Unanswerable::Silence) => return Step::Done(None),
             Err(Unanswerable::HeaderOnly(header, rcode)) => {
                 let len = wire::header_only(header, rcode, out);
-                return Step::Done(len.map(|len| Done { len, origin: Origin::Local, rcode: rcode as u8 }));
+                return Step::Done(len.map(|len| Done {
+                    len,
+                    origin: Origin::Local,
+                    rcode: rcode as u8,
+                }));
             }
         };
         if let Some(rcode) = refusal(&query) {
@@ -170,10 +198,21 @@ impl<'x> Exchange<'x> {
             Verdict::Answer(answer) => Step::Done(self.authoritative(&query, &answer, out)),
             Verdict::Unsure if self.engine.options.has_cluster_dns => {
                 let answer = Answer::about(query.question.name.clone());
-                self.held_or_forward(query, Forward { route: Route::ClusterDns, answer }, now, out)
+                self.held_or_forward(
+                    query,
+                    Forward {
+                        route: Route::ClusterDns,
+                        answer,
+                    },
+                    now,
+                    out,
+                )
             }
             Verdict::Unsure => {
-                let ede = Ede::new(ede::NOT_READY, "the index of the cluster's names is not complete");
+                let ede = Ede::new(
+                    ede::NOT_READY,
+                    "the index of the cluster's names is not complete",
+                );
                 Step::Done(self.error(&query, Rcode::ServFail, Some(ede), Origin::Cluster, out))
             }
             Verdict::Forward(who, answer) => {
@@ -192,24 +231,51 @@ impl<'x> Exchange<'x> {
         {
             let mut reply = self.reply(query, None, out)?;
             identity::write(text, &mut reply);
-            return Some(Done { len: reply.finish(), origin: Origin::Local, rcode: Rcode::NoError as u8 });
+            return Some(Done {
+                len: reply.finish(),
+                origin: Origin::Local,
+                rcode: Rcode::NoError as u8,
+            });
         }
         self.error(query, rcode, None, Origin::Local, out)
     }
 
-    fn authoritative(&self, query: &Query<'_>, answer: &Answer<'_>, out: &mut [u8]) -> Option<Done> {
+    fn authoritative(
+        &self,
+        query: &Query<'_>,
+        answer: &Answer<'_>,
+        out: &mut [u8],
+    ) -> Option<Done> {
         let mut reply = self.reply(query, answer.ede, out)?;
         answer::write(answer, self.context(query), &mut reply);
-        let origin = if answer.is_local() { Origin::Local } else { Origin::Cluster };
-        Some(Done { len: reply.finish(), origin, rcode: answer.rcode as u8 })
+        let origin = if answer.is_local() {
+            Origin::Local
+        } else {
+            Origin::Cluster
+        };
+        Some(Done {
+            len: reply.finish(),
+            origin,
+            rcode: answer.rcode as u8,
+        })
     }
 
     /// What the cache holds, else whom to ask. An alias's target is fetched and put behind the alias in any case.
-    fn held_or_forward(&self, query: Query<'x>, forward: Forward<'x>, now: Instant, out: &mut [u8]) -> Step<'x, 'x> {
+    fn held_or_forward(
+        &self,
+        query: Query<'x>,
+        forward: Forward<'x>,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Step<'x, 'x> {
         if !forward.answer.is_bare() {
             return Step::Forward(query, forward);
         }
-        if let Some(entry) = self.engine.forward.held(&query.question, forward.route, now) {
+        if let Some(entry) = self
+            .engine
+            .forward
+            .held(&query.question, forward.route, now)
+        {
             return Step::Done(self.forwarded(&query, &entry, Origin::Cache, now, out));
         }
         if !query.header.flags.has(Flags::RD) {
@@ -219,27 +285,62 @@ impl<'x> Exchange<'x> {
         Step::Forward(query, forward)
     }
 
-    async fn forward(&self, query: &Query<'_>, forward: &Forward<'_>, out: &mut [u8]) -> Option<Done> {
-        let question = Question { name: forward.answer.name.clone(), ..query.question.clone() };
+    async fn forward(
+        &self,
+        query: &Query<'_>,
+        forward: &Forward<'_>,
+        out: &mut [u8],
+    ) -> Option<Done> {
+        let question = Question {
+            name: forward.answer.name.clone(),
+            ..query.question.clone()
+        };
         let result = self.engine.forward.resolve(&question, forward.route).await;
         let now = tokio::time::Instant::now().into_std();
         match result {
-            Ok(entry) if forward.answer.is_bare() => self.forwarded(query, &entry, Origin::Upstream, now, out),
+            Ok(entry) if forward.answer.is_bare() => {
+                self.forwarded(query, &entry, Origin::Upstream, now, out)
+            }
             Ok(entry) => {
                 let mut reply = self.reply(query, None, out)?;
-                let rcode = chase::write(&forward.answer, self.context(query), &question, &entry, now, &mut reply)?;
-                Some(Done { len: reply.finish(), origin: Origin::Upstream, rcode })
+                let rcode = chase::write(
+                    &forward.answer,
+                    self.context(query),
+                    &question,
+                    &entry,
+                    now,
+                    &mut reply,
+                )?;
+                Some(Done {
+                    len: reply.finish(),
+                    origin: Origin::Upstream,
+                    rcode,
+                })
             }
-            Err(failure) => {
-                let (code, text) = failure.ede();
-                self.error(query, Rcode::ServFail, Some(Ede::new(code, text)), Origin::Upstream, out)
-            }
+            Err(failure) => self.error(
+                query,
+                Rcode::ServFail,
+                Some(failure.ede()),
+                Origin::Upstream,
+                out,
+            ),
         }
     }
 
-    fn forwarded(&self, query: &Query<'_>, entry: &Entry, origin: Origin, now: Instant, out: &mut [u8]) -> Option<Done> {
+    fn forwarded(
+        &self,
+        query: &Query<'_>,
+        entry: &Entry,
+        origin: Origin,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Option<Done> {
         let len = entry.write(query, self.edns(query, None), out, self.limit(query), now)?;
-        Some(Done { len, origin, rcode: entry.rcode() })
+        Some(Done {
+            len,
+            origin,
+            rcode: entry.rcode(),
+        })
     }
 
     fn error(
@@ -252,10 +353,19 @@ impl<'x> Exchange<'x> {
     ) -> Option<Done> {
         let mut reply = self.reply(query, ede, out)?;
         reply.set_rcode(rcode);
-        Some(Done { len: reply.finish(), origin, rcode: rcode as u8 })
+        Some(Done {
+            len: reply.finish(),
+            origin,
+            rcode: rcode as u8,
+        })
     }
 
-    fn reply<'o, 't>(&self, query: &Query<'_>, ede: Option<Ede<'t>>, out: &'o mut [u8]) -> Option<Reply<'o, 't>> {
+    fn reply<'o, 't>(
+        &self,
+        query: &Query<'_>,
+        ede: Option<Ede<'t>>,
+        out: &'o mut [u8],
+    ) -> Option<Reply<'o, 't>> {
         let reply = Reply::new(query, self.edns(query, ede), out, self.limit(query))?;
         Some(if self.plain { reply.plain() } else { reply })
     }

@@ -2,7 +2,7 @@
 //! Room for OPT is set aside at the start, so that a truncated answer still carries it.
 
 use super::{
-    Addresses, CLASS_IN, Flags, HEADER_LEN, Header, MAX_UDP_PAYLOAD, Mark, Query, Rcode,
+    Addresses, Flags, HEADER_LEN, Header, MAX_UDP_PAYLOAD, Mark, Query, Rcode,
     addresses::QUESTION_POINTER, rtype,
 };
 
@@ -68,6 +68,8 @@ pub struct Reply<'o, 't> {
     /// Where records end at the latest; OPT's room lies behind it.
     limit: usize,
     header: Header,
+    /// The class of every record: the question's.
+    class: u16,
     rcode: u8,
     opt: Option<(ReplyEdns<'t>, bool)>,
     full: bool,
@@ -95,6 +97,7 @@ impl<'o, 't> Reply<'o, 't> {
             at: HEADER_LEN,
             limit,
             header,
+            class: query.question.qclass,
             rcode: Rcode::NoError as u8,
             opt,
             full: false,
@@ -124,7 +127,7 @@ impl<'o, 't> Reply<'o, 't> {
         self.header.flags.0 |= bits;
     }
 
-    /// Appends one record of class IN, if it fits whole; `rdata` writes its RDATA. Says where the RDATA stands, for later
+    /// Appends one record, of the question's class, if it fits whole; `rdata` writes its RDATA. Says where the RDATA stands, for later
     /// names to point into. A record that does not fit closes its section, and sets TC unless the section is the additional
     /// one (RFC 2181 §9).
     pub fn record(
@@ -158,7 +161,7 @@ impl<'o, 't> Reply<'o, 't> {
         rdata: impl FnOnce(&mut Rdata<'_, 'o, 't>) -> bool,
     ) -> Option<usize> {
         self.put_name(owner).then_some(())?;
-        let fixed = self.put_u16(rtype) && self.put_u16(CLASS_IN) && self.put(&ttl.to_be_bytes());
+        let fixed = self.put_u16(rtype) && self.put_u16(self.class) && self.put(&ttl.to_be_bytes());
         let rdlength = self.at;
         (fixed && self.put_u16(0)).then_some(())?;
         let start = self.at;
