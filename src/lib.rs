@@ -11,6 +11,7 @@
 //! Imports point down this list only; `tests/tidy.rs` holds the table.
 
 pub mod engine;
+pub mod feed;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;
