@@ -1,7 +1,7 @@
 //! Where [`Change`]s come from: a Kubernetes API server ([`kube`]) or a directory of manifests ([`manifests`]). A feed
 //! knows the model and neither the index nor DNS.
 //!
-//! The contract that both feeds keep, for each [`Source`] by itself:
+//! The contract that both feeds keep, for each [`Source`](crate::model::Source) by itself:
 //!
 //! - [`Change::ListStarted`] comes first, then [`Change::Apply`] for each object, then [`Change::ListDone`]. What was not
 //!   applied in between is gone.
@@ -22,7 +22,7 @@ mod rejections;
 
 pub use rejections::Rejections;
 
-use crate::model::{Change, Event, Source};
+use crate::model::{Change, Event};
 use std::time::Instant;
 use tokio::sync::mpsc;
 
@@ -58,8 +58,7 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::metrics::Metrics;
+    use crate::{metrics::Metrics, model::Source};
 
     #[test]
     fn every_source_has_its_counters() {
