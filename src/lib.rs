@@ -17,6 +17,7 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod feed;
 pub mod forward;
 pub mod index;
 pub mod lifecycle;

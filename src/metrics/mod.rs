@@ -2,10 +2,12 @@
 //! before the first query; label values are fixed texts, never a client's. It knows no part.
 
 mod forward;
+mod feed;
 mod queries;
 mod server;
 
 pub use forward::{Forward, Ignored, Limit, Sent};
+pub use feed::{Feed, Restart};
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};
 pub use server::{Closed, Refused, Server};
@@ -13,6 +15,8 @@ pub use server::{Closed, Refused, Server};
 /// Every part's handles, registered under the prefix `gapless`.
 #[derive(Debug)]
 pub struct Metrics {
+    /// What the feeds receive.
+    pub feed: Feed,
     /// Queries answered, by transport, origin and code.
     pub queries: Queries,
     /// Questions to upstreams, and the cache of their answers.
@@ -26,6 +30,7 @@ impl Metrics {
     pub fn new(registry: &mut Registry) -> Self {
         let registry = registry.sub_registry_with_prefix("gapless");
         Self {
+            feed: Feed::new(registry),
             queries: Queries::new(registry),
             forward: Forward::new(registry),
             server: Server::new(registry),

@@ -1,0 +1,71 @@
+//! Where [`Change`]s come from: a Kubernetes API server ([`kube`]) or a directory of manifests ([`manifests`]). A feed
+//! knows the model and neither the index nor DNS.
+//!
+//! The contract that both feeds keep, for each [`Source`](crate::model::Source) by itself:
+//!
+//! - [`Change::ListStarted`] comes first, then [`Change::Apply`] for each object, then [`Change::ListDone`]. What was not
+//!   applied in between is gone.
+//! - Afterwards [`Change::Apply`] and [`Change::Delete`] come in the order in which the object changed. An unchanged
+//!   object may be applied again, a key that was never applied may be deleted, and a [`Change::Delete`] may come within
+//!   a list, for an object that is deleted or malformed by then.
+//! - A list that breaks off is started again with [`Change::ListStarted`]; half a list never gets a
+//!   [`Change::ListDone`]. The same holds when a source is listed anew later: whoever receives the changes goes on
+//!   serving what it holds until the list is complete.
+//! - [`Change::Lost`] says that access to this kind is denied. It is tried again, and a success lists anew.
+//! - A malformed object is left out, named once ([`Rejections`]) and counted; everything else is served. An object that
+//!   was known and becomes malformed is deleted: unknown, not stale.
+
+mod convert;
+pub mod kube;
+pub mod manifests;
+mod rejections;
+
+pub use rejections::Rejections;
+
+use crate::model::{Change, Event};
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// Whoever received the changes is gone, so the feed ends.
+#[derive(Debug)]
+struct Closed;
+
+/// The sending end, with what every change is counted by.
+#[derive(Clone, Debug)]
+struct Sink {
+    events: mpsc::Sender<Event>,
+    metrics: crate::metrics::Feed,
+}
+
+impl Sink {
+    async fn send(&self, received: Instant, change: Change) -> Result<(), Closed> {
+        match &change {
+            Change::Apply(source, _) | Change::Delete(source, _) => {
+                self.metrics.changed(source.name());
+            }
+            Change::ListDone(source) => self.metrics.listed(source.name()),
+            Change::ListStarted(_) | Change::Lost(_) => {}
+        }
+        let event = Event { received, change };
+        self.events.send(event).await.map_err(|_| Closed)
+    }
+}
+
+/// The clock is read where bytes arrive, and nowhere else in a feed.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{metrics::Metrics, model::Source};
+
+    #[test]
+    fn every_source_has_its_counters() {
+        let feed = Metrics::new(&mut prometheus_client::registry::Registry::default()).feed;
+        for source in Source::ALL {
+            feed.rejected(source.name());
+            assert_eq!(feed.rejected_total(source.name()), 1, "{source:?}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What the feeds count, by source. A source is given by its name, which is one of [`SOURCES`].
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+/// The label values of `source`, in the order of `model::Source::ALL`.
+const SOURCES: [&str; 5] = [
+    "services",
+    "endpointslices",
+    "foreign-endpointslices",
+    "namespaces",
+    "pods",
+];
+
+/// Why a watch was opened again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// The server ended it, as it does after the time it was asked for.
+    Ended,
+    /// The connection was cut or could not be made.
+    Broken,
+    /// Nothing came for longer than the server may be silent.
+    Silent,
+    /// The position is no longer known to the server (410).
+    Expired,
+    /// The server refused, with a status other than 410.
+    Refused,
+}
+
+const RESTARTS: [&str; 5] = ["ended", "broken", "silent", "expired", "refused"];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RestartLabels {
+    source: &'static str,
+    reason: &'static str,
+}
+
+/// Counters of what arrives from the cluster or from manifests.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    changes: [Counter; SOURCES.len()],
+    rejected: [Counter; SOURCES.len()],
+    lists: [Counter; SOURCES.len()],
+    restarts: [[Counter; RESTARTS.len()]; SOURCES.len()],
+    unreadable_files: Counter,
+}
+
+impl Feed {
+    /// Registers the families and makes every handle.
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let mut by_source = |name: &str, help: &str| {
+            let family = Family::<[(&str, &str); 1], Counter>::default();
+            let counters = SOURCES.map(|it| family.get_or_create_owned(&[("source", it)]));
+            registry.register(name, help, family);
+            counters
+        };
+        let changes = by_source("feed_changes", "Objects applied or deleted, by source");
+        let rejected = by_source(
+            "feed_rejected_objects",
+            "Malformed objects that were left out, by source",
+        );
+        let lists = by_source("feed_lists", "Lists that were completed, by source");
+        let family = Family::<RestartLabels, Counter>::default();
+        let restarts = SOURCES.map(|source| {
+            RESTARTS.map(|reason| family.get_or_create_owned(&RestartLabels { source, reason }))
+        });
+        registry.register(
+            "feed_watch_restarts",
+            "Watches opened again, by source and reason",
+            family,
+        );
+        let unreadable_files = Counter::default();
+        registry.register(
+            "feed_unreadable_files",
+            "Readings of manifest files that could not be used",
+            unreadable_files.clone(),
+        );
+        Self {
+            changes,
+            rejected,
+            lists,
+            restarts,
+            unreadable_files,
+        }
+    }
+
+    /// Counts an object that was applied or deleted.
+    pub fn changed(&self, source: &str) {
+        self.changes[row(source)].inc();
+    }
+
+    /// Counts a malformed object that was left out.
+    pub fn rejected(&self, source: &str) {
+        self.rejected[row(source)].inc();
+    }
+
+    /// Counts a list that was completed.
+    pub fn listed(&self, source: &str) {
+        self.lists[row(source)].inc();
+    }
+
+    /// Counts a watch that is opened again.
+    pub fn restarted(&self, source: &str, reason: Restart) {
+        self.restarts[row(source)][reason as usize].inc();
+    }
+
+    /// Counts a manifest file that could not be read or parsed.
+    pub fn unreadable_file(&self) {
+        self.unreadable_files.inc();
+    }
+
+    /// How many malformed objects were left out so far.
+    pub fn rejected_total(&self, source: &str) -> u64 {
+        self.rejected[row(source)].get()
+    }
+}
+
+fn row(source: &str) -> usize {
+    SOURCES
+        .iter()
+        .position(|name| *name == source)
+        .expect("every source's name stands in the table; a test of the feed holds them together")
+}
