@@ -28,7 +28,7 @@ use tokio::{
 const LOST_AFTER: Duration = Duration::from_secs(20);
 
 /// A name that is answered at once, and one that the asynchronous side answers.
-const PLAIN: &str = "plain";
+const PLAIN: &str = "localhost";
 const WAITS: &str = "async";
 
 struct Server {

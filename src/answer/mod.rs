@@ -88,6 +88,8 @@ pub struct Answer<'s> {
     aliases: [&'s [u8]; MAX_ALIASES],
     alias_count: usize,
     records: Records<'s>,
+    /// Is it about a name of ours?
+    authoritative: bool,
 }
 
 /// What stands in the answer section after the aliases; the other sections follow from it.
@@ -172,7 +174,10 @@ pub fn decide<'s>(question: &Question, snapshot: &'s Snapshot, options: &Options
                     continue;
                 }
             }
-            Found::Elsewhere(_) if question.qtype == rtype::ANY => answer.records = Records::Hinfo,
+            Found::Elsewhere(_) if question.qtype == rtype::ANY => {
+                answer.records = Records::Hinfo;
+                answer.authoritative = false;
+            }
             Found::Elsewhere(who) => return Verdict::Forward(who, answer),
             Found::Unsure => return Verdict::Unsure,
         }
@@ -203,6 +208,7 @@ impl<'s> Answer<'s> {
             aliases: [&[]; MAX_ALIASES],
             alias_count: 0,
             records: Records::Aliases,
+            authoritative: true,
         }
     }
 
@@ -233,7 +239,7 @@ impl<'s> Answer<'s> {
 
     /// Was it given without looking into the index?
     pub fn is_local(&self) -> bool {
-        matches!(self.records, Records::Hinfo) || special::zone(&self.name).is_some()
+        !self.authoritative || special::zone(&self.name).is_some()
     }
 }
 

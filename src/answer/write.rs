@@ -33,7 +33,9 @@ pub fn write(
     reply: &mut Reply<'_, '_>,
 ) -> Option<usize> {
     reply.set_rcode(answer.rcode);
-    reply.set_flags(Flags::AA);
+    if answer.authoritative {
+        reply.set_flags(Flags::AA);
+    }
     let mut owner = HEADER_LEN;
     for target in answer.aliases() {
         let ttl = context.snapshot.options().ttl.service;

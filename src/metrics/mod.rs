@@ -1,13 +1,13 @@
 //! Every metric family: its name, its labels, its help text, and the handles that the parts count with. Handles exist
 //! before the first query; label values are fixed texts, never a client's. It knows no part.
 
-mod forward;
 mod feed;
+mod forward;
 mod queries;
 mod server;
 
-pub use forward::{Forward, Ignored, Limit, Sent};
 pub use feed::{Feed, Restart};
+pub use forward::{Forward, Ignored, Limit, Sent};
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};
 pub use server::{Closed, Refused, Server};

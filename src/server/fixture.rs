@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// A name that is answered at once, and one that the asynchronous side answers.
-pub(super) const PLAIN: &str = "plain";
+pub(super) const PLAIN: &str = "localhost";
 pub(super) const WAITS: &str = "async";
 
 pub(super) const IDLE: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use crate::stage::{Stage, Way};
 use hickory_proto::{
     op::{Message, MessageType},
-    rr::Record,
+    rr::{RData, Record},
 };
 use std::collections::BTreeMap;
 
@@ -17,6 +17,14 @@ pub struct Ask {
 }
 
 impl Ask {
+    /// `NAME TYPE`, with EDNS of this size or without.
+    pub fn new(question: &str, edns: Option<u16>) -> Self {
+        Self {
+            edns,
+            ..Self::parse(question)
+        }
+    }
+
     /// Parses `NAME TYPE [edns=SIZE] [do] [norec] [cd] [ad]`; EDNS of 1232 unless `noedns`.
     fn parse(text: &str) -> Self {
         let mut words = text.split_whitespace();
@@ -24,9 +32,17 @@ impl Ask {
         let rtype = words.next().expect("a type");
         let rtype = match rtype.strip_prefix("TYPE") {
             Some(number) => number.parse().expect("a type's number"),
-            None => rtype.parse::<hickory_proto::rr::RecordType>().expect("a type").into(),
+            None => rtype
+                .parse::<hickory_proto::rr::RecordType>()
+                .expect("a type")
+                .into(),
         };
-        let mut ask = Self { name, rtype, edns: Some(1232), flags: 0x0100 };
+        let mut ask = Self {
+            name,
+            rtype,
+            edns: Some(1232),
+            flags: 0x0100,
+        };
         for word in words {
             match word.split_once('=') {
                 Some(("edns", size)) => ask.edns = Some(size.parse().expect("a size")),
@@ -44,7 +60,12 @@ impl Ask {
     pub fn packet(&self, id: u16) -> Vec<u8> {
         let mut packet = [id.to_be_bytes(), self.flags.to_be_bytes()].concat();
         packet.extend([0, 1, 0, 0, 0, 0, 0, u8::from(self.edns.is_some())]);
-        for label in self.name.trim_end_matches('.').split('.').filter(|label| !label.is_empty()) {
+        for label in self
+            .name
+            .trim_end_matches('.')
+            .split('.')
+            .filter(|label| !label.is_empty())
+        {
             packet.push(u8::try_from(label.len()).expect("a label"));
             packet.extend_from_slice(label.as_bytes());
         }
@@ -69,7 +90,10 @@ pub struct Case<'s> {
 impl Stage {
     /// Begins a case about what stands on this stage.
     pub fn case(&mut self, sentence: &'static str) -> Case<'_> {
-        Case { sentence, stage: self }
+        Case {
+            sentence,
+            stage: self,
+        }
     }
 }
 
@@ -85,10 +109,15 @@ impl Case<'_> {
         for way in Way::ALL {
             let packet = ask.packet(4711);
             let reply = self.stage.exchange(way, &packet);
-            let reply = reply.unwrap_or_else(|| panic!("{}: {question} over {way:?}: no reply", self.sentence));
+            let reply = reply
+                .unwrap_or_else(|| panic!("{}: {question} over {way:?}: no reply", self.sentence));
             assert_eq!(reply[..2], packet[..2], "the ID is the query's");
             let asked_end = packet.len() - if ask.edns.is_some() { 11 } else { 0 };
-            assert_eq!(reply[12..asked_end], packet[12..asked_end], "the question is repeated byte for byte");
+            assert_eq!(
+                reply[12..asked_end],
+                packet[12..asked_end],
+                "the question is repeated byte for byte"
+            );
             let text = describe(&ask, &reply);
             let truncates = text.lines().next().is_some_and(|line| line.contains(" tc"));
             if way == Way::Tcp && expected.contains(" tc") && !truncates {
@@ -98,7 +127,9 @@ impl Case<'_> {
             match (&first, way) {
                 (None, _) => first = Some(reply),
                 // Listeners rotate; the two ways into the engine are given the same rotation.
-                (Some(first), Way::Async) => assert_eq!(&reply, first, "fast and plain give the same bytes"),
+                (Some(first), Way::Async) => {
+                    assert_eq!(&reply, first, "fast and plain give the same bytes")
+                }
                 _ => {}
             }
         }
@@ -108,7 +139,10 @@ impl Case<'_> {
 
 /// The expectation with its record lines sorted within their sections.
 fn normal(expected: &str) -> String {
-    let mut lines = expected.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = expected
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     let head = lines.next().expect("a response code").to_owned();
     let mut sections = BTreeMap::<u8, Vec<String>>::new();
     for line in lines {
@@ -118,14 +152,21 @@ fn normal(expected: &str) -> String {
             Some(("ede", _)) => 3,
             _ => 0,
         };
-        sections.entry(rank).or_default().push(line.split_whitespace().collect::<Vec<_>>().join(" "));
+        sections
+            .entry(rank)
+            .or_default()
+            .push(line.split_whitespace().collect::<Vec<_>>().join(" "));
     }
     join(head, sections)
 }
 
 fn join(head: String, mut sections: BTreeMap<u8, Vec<String>>) -> String {
     sections.values_mut().for_each(|lines| lines.sort());
-    [head].into_iter().chain(sections.into_values().flatten()).collect::<Vec<_>>().join("\n")
+    [head]
+        .into_iter()
+        .chain(sections.into_values().flatten())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A reply in the form of an expectation; whatever holds for every reply is asserted on the way.
@@ -133,26 +174,61 @@ fn describe(ask: &Ask, reply: &[u8]) -> String {
     let message = Message::from_vec(reply).expect("hickory-proto reads every reply");
     let meta = &message.metadata;
     assert_eq!(meta.message_type, MessageType::Response);
-    assert!(meta.recursion_available, "RA says that this server forwards");
-    assert_eq!(meta.recursion_desired, ask.flags & 0x0100 != 0, "RD is copied");
-    assert_eq!(meta.checking_disabled, ask.flags & 0x0010 != 0, "CD is copied");
-    assert_eq!(message.edns.is_some(), ask.edns.is_some(), "OPT answers OPT");
+    assert!(
+        meta.recursion_available,
+        "RA says that this server forwards"
+    );
+    assert_eq!(
+        meta.recursion_desired,
+        ask.flags & 0x0100 != 0,
+        "RD is copied"
+    );
+    assert_eq!(
+        meta.checking_disabled,
+        ask.flags & 0x0010 != 0,
+        "CD is copied"
+    );
+    assert_eq!(
+        message.edns.is_some(),
+        ask.edns.is_some(),
+        "OPT answers OPT"
+    );
     if let Some(edns) = &message.edns {
         assert_eq!((edns.max_payload(), edns.version()), (1232, 0));
     }
     let mut head = format!("{:?}", meta.response_code).to_uppercase();
-    if head == "NXDOMAIN" || head == "SERVFAIL" || head == "NOERROR" {}
-    for (flag, set) in [(" aa", meta.authoritative), (" tc", meta.truncation), (" ad", meta.authentic_data)] {
+    for (flag, set) in [
+        (" aa", meta.authoritative),
+        (" tc", meta.truncation),
+        (" ad", meta.authentic_data),
+    ] {
         if set {
             head.push_str(flag);
         }
     }
     let line = |record: &Record| {
-        let rdata = record.data.to_string();
-        format!("{} {} {} {} {}", record.name, record.ttl, record.dns_class, record.record_type(), rdata.trim())
+        let rdata = match &record.data {
+            RData::TXT(text) => text
+                .txt_data
+                .iter()
+                .map(|part| format!("\"{}\"", String::from_utf8_lossy(part)))
+                .collect(),
+            other => other.to_string(),
+        };
+        format!(
+            "{} {} {} {} {}",
+            record.name,
+            record.ttl,
+            record.dns_class,
+            record.record_type(),
+            rdata.trim()
+        )
     };
     let section = |records: &[Record], prefix: &str| {
-        records.iter().map(|record| format!("{prefix}{}", line(record))).collect::<Vec<_>>()
+        records
+            .iter()
+            .map(|record| format!("{prefix}{}", line(record)))
+            .collect::<Vec<_>>()
     };
     let mut sections = BTreeMap::from([
         (0, section(&message.answers, "")),
@@ -165,7 +241,10 @@ fn describe(ask: &Ask, reply: &[u8]) -> String {
 
 fn ede(message: &Message) -> Vec<String> {
     use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
-    let option = message.edns.as_ref().and_then(|edns| edns.option(EdnsCode::from(15)).cloned());
+    let option = message
+        .edns
+        .as_ref()
+        .and_then(|edns| edns.option(EdnsCode::from(15)).cloned());
     match option {
         Some(EdnsOption::Unknown(_, bytes)) => {
             let (code, text) = bytes.split_at(2);

@@ -21,16 +21,25 @@ fn soa_and_ns_of_the_zone() {
 
 #[test]
 fn transfers_are_refused() {
-    Stage::empty().case("no zone transfer").ask("cluster.local. AXFR", "REFUSED").ask("cluster.local. IXFR", "REFUSED");
+    Stage::empty()
+        .case("no zone transfer")
+        .ask("cluster.local. AXFR", "REFUSED")
+        .ask("cluster.local. TYPE251", "REFUSED");
 }
 
 #[test]
 fn the_listeners_own_addresses_are_glue() {
-    let own = ["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()];
+    let own = [
+        "192.0.2.53".parse().unwrap(),
+        "2001:db8::53".parse().unwrap(),
+    ];
     Stage::with("", |options| options.answers.nameservers = own.to_vec())
         .case("both families")
-        .ask("cluster.local. NS", "NOERROR aa
+        .ask(
+            "cluster.local. NS",
+            "NOERROR aa
             cluster.local. 5 IN NS ns.dns.cluster.local.
             add: ns.dns.cluster.local. 5 IN A 192.0.2.53
-            add: ns.dns.cluster.local. 5 IN AAAA 2001:db8::53");
+            add: ns.dns.cluster.local. 5 IN AAAA 2001:db8::53",
+        );
 }

@@ -33,16 +33,31 @@ spec:
 fn a_and_aaaa_2_3_1() {
     Stage::new(KUBE_DNS)
         .case("every cluster IP of the family asked for")
-        .ask("kube-dns.kube-system.svc.cluster.local. A", "NOERROR aa
-            kube-dns.kube-system.svc.cluster.local. 5 IN A 10.96.0.10")
-        .ask("kube-dns.kube-system.svc.cluster.local. AAAA", "NOERROR aa
-            kube-dns.kube-system.svc.cluster.local. 5 IN AAAA fd00:96::a")
-        .ask("KUBE-dns.kube-system.SVC.Cluster.Local. A", "NOERROR aa
-            KUBE-dns.kube-system.SVC.Cluster.Local. 5 IN A 10.96.0.10");
+        .ask(
+            "kube-dns.kube-system.svc.cluster.local. A",
+            "NOERROR aa
+            kube-dns.kube-system.svc.cluster.local. 5 IN A 10.96.0.10",
+        )
+        .ask(
+            "kube-dns.kube-system.svc.cluster.local. AAAA",
+            "NOERROR aa
+            kube-dns.kube-system.svc.cluster.local. 5 IN AAAA fd00:96::a",
+        )
+        .ask(
+            "KUBE-dns.kube-system.SVC.Cluster.Local. A",
+            "NOERROR aa
+            KUBE-dns.kube-system.SVC.Cluster.Local. 5 IN A 10.96.0.10",
+        );
     Stage::new(KUBE_DNS)
         .case("a family that the service does not have is NODATA")
-        .ask("plain.kube-system.svc.cluster.local. AAAA", &format!("NOERROR aa\n{NEGATIVE}"))
-        .ask("young.kube-system.svc.cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"));
+        .ask(
+            "plain.kube-system.svc.cluster.local. AAAA",
+            &format!("NOERROR aa\n{NEGATIVE}"),
+        )
+        .ask(
+            "young.kube-system.svc.cluster.local. A",
+            &format!("NOERROR aa\n{NEGATIVE}"),
+        );
 }
 
 #[test]
@@ -67,10 +82,22 @@ fn srv_2_3_2() {
             add: plain.kube-system.svc.cluster.local. 5 IN A 10.96.0.20");
     Stage::new(KUBE_DNS)
         .case("a port without a name, of another protocol, or unknown has no name")
-        .ask("_http._tcp.plain.kube-system.svc.cluster.local. SRV", &format!("NXDOMAIN aa\n{NEGATIVE}"))
-        .ask("_dns._tcp.kube-dns.kube-system.svc.cluster.local. SRV", &format!("NXDOMAIN aa\n{NEGATIVE}"))
-        .ask("_no._udp.kube-dns.kube-system.svc.cluster.local. SRV", &format!("NXDOMAIN aa\n{NEGATIVE}"))
-        .ask("dns.udp.kube-dns.kube-system.svc.cluster.local. SRV", &format!("NXDOMAIN aa\n{NEGATIVE}"));
+        .ask(
+            "_http._tcp.plain.kube-system.svc.cluster.local. SRV",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        )
+        .ask(
+            "_dns._tcp.kube-dns.kube-system.svc.cluster.local. SRV",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        )
+        .ask(
+            "_no._udp.kube-dns.kube-system.svc.cluster.local. SRV",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        )
+        .ask(
+            "dns.udp.kube-dns.kube-system.svc.cluster.local. SRV",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        );
 }
 
 #[test]
@@ -105,18 +132,38 @@ ports: [{name: http, port: 8080, protocol: TCP}]
 fn endpoints_below_a_cluster_ip_have_names_only_when_all_slices_are_watched() {
     Stage::new(WITH_ENDPOINTS)
         .case("by default they have none, as their slices are not watched")
-        .ask("10-1-0-5.api.shop.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"));
-    Stage::with(WITH_ENDPOINTS, |options| options.index.cluster_ip_endpoints = true)
-        .case("as CoreDNS has them")
-        .ask("10-1-0-5.api.shop.svc.cluster.local. A", "NOERROR aa
-            10-1-0-5.api.shop.svc.cluster.local. 1 IN A 10.1.0.5")
-        .ask("canary.api.shop.svc.cluster.local. A", "NOERROR aa
-            canary.api.shop.svc.cluster.local. 1 IN A 10.1.0.6")
-        .ask("6.0.1.10.in-addr.arpa. PTR", "NOERROR aa
-            6.0.1.10.in-addr.arpa. 1 IN PTR canary.api.shop.svc.cluster.local.")
-        .ask("api.shop.svc.cluster.local. A", "NOERROR aa
-            api.shop.svc.cluster.local. 5 IN A 10.96.0.30")
-        .ask("_http._tcp.api.shop.svc.cluster.local. SRV", "NOERROR aa
+        .ask(
+            "10-1-0-5.api.shop.svc.cluster.local. A",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        );
+    Stage::with(WITH_ENDPOINTS, |options| {
+        options.index.cluster_ip_endpoints = true
+    })
+    .case("as CoreDNS has them")
+    .ask(
+        "10-1-0-5.api.shop.svc.cluster.local. A",
+        "NOERROR aa
+            10-1-0-5.api.shop.svc.cluster.local. 1 IN A 10.1.0.5",
+    )
+    .ask(
+        "canary.api.shop.svc.cluster.local. A",
+        "NOERROR aa
+            canary.api.shop.svc.cluster.local. 1 IN A 10.1.0.6",
+    )
+    .ask(
+        "6.0.1.10.in-addr.arpa. PTR",
+        "NOERROR aa
+            6.0.1.10.in-addr.arpa. 1 IN PTR canary.api.shop.svc.cluster.local.",
+    )
+    .ask(
+        "api.shop.svc.cluster.local. A",
+        "NOERROR aa
+            api.shop.svc.cluster.local. 5 IN A 10.96.0.30",
+    )
+    .ask(
+        "_http._tcp.api.shop.svc.cluster.local. SRV",
+        "NOERROR aa
             _http._tcp.api.shop.svc.cluster.local. 5 IN SRV 0 100 80 api.shop.svc.cluster.local.
-            add: api.shop.svc.cluster.local. 5 IN A 10.96.0.30");
+            add: api.shop.svc.cluster.local. 5 IN A 10.96.0.30",
+    );
 }

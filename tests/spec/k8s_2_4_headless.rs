@@ -55,55 +55,115 @@ fn a_and_aaaa_2_4_1() {
     let mut stage = Stage::new(WEB);
     stage
         .case("one record for each ready endpoint, duplicates over slices once")
-        .ask("nginx.default.svc.cluster.local. A", "NOERROR aa
+        .ask(
+            "nginx.default.svc.cluster.local. A",
+            "NOERROR aa
             nginx.default.svc.cluster.local. 1 IN A 10.1.0.4
             nginx.default.svc.cluster.local. 1 IN A 10.1.0.5
-            nginx.default.svc.cluster.local. 1 IN A 10.1.0.7")
-        .ask("nginx.default.svc.cluster.local. AAAA", "NOERROR aa
-            nginx.default.svc.cluster.local. 1 IN AAAA fd00:1::4");
+            nginx.default.svc.cluster.local. 1 IN A 10.1.0.7",
+        )
+        .ask(
+            "nginx.default.svc.cluster.local. AAAA",
+            "NOERROR aa
+            nginx.default.svc.cluster.local. 1 IN AAAA fd00:1::4",
+        );
     stage
         .case("an endpoint by its hostname, else by its address")
-        .ask("web-0.nginx.default.svc.cluster.local. A", "NOERROR aa
-            web-0.nginx.default.svc.cluster.local. 1 IN A 10.1.0.4")
-        .ask("web-0.nginx.default.svc.cluster.local. AAAA", "NOERROR aa
-            web-0.nginx.default.svc.cluster.local. 1 IN AAAA fd00:1::4")
-        .ask("10-1-0-7.nginx.default.svc.cluster.local. A", "NOERROR aa
-            10-1-0-7.nginx.default.svc.cluster.local. 1 IN A 10.1.0.7")
-        .ask("web-1.nginx.default.svc.cluster.local. AAAA", &format!("NOERROR aa\n{NEGATIVE}"))
-        .ask("web-1.nginx.default.svc.cluster.local. SRV", &format!("NOERROR aa\n{NEGATIVE}"));
+        .ask(
+            "web-0.nginx.default.svc.cluster.local. A",
+            "NOERROR aa
+            web-0.nginx.default.svc.cluster.local. 1 IN A 10.1.0.4",
+        )
+        .ask(
+            "web-0.nginx.default.svc.cluster.local. AAAA",
+            "NOERROR aa
+            web-0.nginx.default.svc.cluster.local. 1 IN AAAA fd00:1::4",
+        )
+        .ask(
+            "10-1-0-7.nginx.default.svc.cluster.local. A",
+            "NOERROR aa
+            10-1-0-7.nginx.default.svc.cluster.local. 1 IN A 10.1.0.7",
+        )
+        .ask(
+            "web-1.nginx.default.svc.cluster.local. AAAA",
+            &format!("NOERROR aa\n{NEGATIVE}"),
+        )
+        .ask(
+            "web-1.nginx.default.svc.cluster.local. SRV",
+            &format!("NOERROR aa\n{NEGATIVE}"),
+        );
     stage
         .case("an endpoint that is not ready has no name, and EDNS clients learn why")
-        .ask("web-2.nginx.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}
-            ede: 0 pod web-2 is known and not ready"))
-        .ask("web-2.nginx.default.svc.cluster.local. A noedns", &format!("NXDOMAIN aa\n{NEGATIVE}"))
-        .ask("web-3.nginx.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"))
-        .ask("web-x1.nginx.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"));
+        .ask(
+            "web-2.nginx.default.svc.cluster.local. A",
+            &format!(
+                "NXDOMAIN aa\n{NEGATIVE}
+            ede: 0 pod web-2 is known and not ready"
+            ),
+        )
+        .ask(
+            "web-2.nginx.default.svc.cluster.local. A noedns",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        )
+        .ask(
+            "web-3.nginx.default.svc.cluster.local. A",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        )
+        .ask(
+            "web-x1.nginx.default.svc.cluster.local. A",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        );
 }
 
 #[test]
 fn headless_service_without_ready_endpoints_is_nxdomain_2_4_1() {
     Stage::new(WEB)
         .case("no ready endpoint of any family")
-        .ask("starting.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}
-            ede: 0 no endpoint of this service is ready"))
-        .ask("s-0.starting.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}
-            ede: 0 pod s-0 is known and not ready"))
-        .ask("_web._tcp.starting.default.svc.cluster.local. SRV", &format!("NXDOMAIN aa\n{NEGATIVE}"))
-        .ask("_tcp.starting.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"));
+        .ask(
+            "starting.default.svc.cluster.local. A",
+            &format!(
+                "NXDOMAIN aa\n{NEGATIVE}
+            ede: 0 no endpoint of this service is ready"
+            ),
+        )
+        .ask(
+            "s-0.starting.default.svc.cluster.local. A",
+            &format!(
+                "NXDOMAIN aa\n{NEGATIVE}
+            ede: 0 pod s-0 is known and not ready"
+            ),
+        )
+        .ask(
+            "_web._tcp.starting.default.svc.cluster.local. SRV",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        )
+        .ask(
+            "_tcp.starting.default.svc.cluster.local. A",
+            &format!("NXDOMAIN aa\n{NEGATIVE}"),
+        );
 }
 
 #[test]
 fn endpoints_may_be_called_as_their_pods() {
-    Stage::with(WEB, |options| options.index.endpoint_names = EndpointNames::Pod)
-        .case("the pod's name where there is no hostname")
-        .ask("web-x1.nginx.default.svc.cluster.local. A", "NOERROR aa
-            web-x1.nginx.default.svc.cluster.local. 1 IN A 10.1.0.7")
-        .ask("10-1-0-7.nginx.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"));
+    Stage::with(WEB, |options| {
+        options.index.endpoint_names = EndpointNames::Pod
+    })
+    .case("the pod's name where there is no hostname")
+    .ask(
+        "web-x1.nginx.default.svc.cluster.local. A",
+        "NOERROR aa
+            web-x1.nginx.default.svc.cluster.local. 1 IN A 10.1.0.7",
+    )
+    .ask(
+        "10-1-0-7.nginx.default.svc.cluster.local. A",
+        &format!("NXDOMAIN aa\n{NEGATIVE}"),
+    );
 }
 
 #[test]
 fn several_addresses_of_one_hostname_are_all_returned_2_4_1() {
-    Stage::new("
+    Stage::new(
+        "
 apiVersion: v1
 kind: Service
 metadata: {name: db, namespace: shop}
@@ -123,13 +183,20 @@ metadata: {name: db-2, namespace: shop, labels: {kubernetes.io/service-name: db}
 addressType: IPv6
 endpoints:
 - {addresses: ['fd00::']}
-")
+",
+    )
     .case("main has two; an IPv6 address that would end in a dash gets a 0")
-    .ask("main.db.shop.svc.cluster.local. A", "NOERROR aa
+    .ask(
+        "main.db.shop.svc.cluster.local. A",
+        "NOERROR aa
         main.db.shop.svc.cluster.local. 1 IN A 10.1.0.4
-        main.db.shop.svc.cluster.local. 1 IN A 10.1.0.5")
-    .ask("fd00--0.db.shop.svc.cluster.local. AAAA", "NOERROR aa
-        fd00--0.db.shop.svc.cluster.local. 1 IN AAAA fd00::");
+        main.db.shop.svc.cluster.local. 1 IN A 10.1.0.5",
+    )
+    .ask(
+        "fd00--0.db.shop.svc.cluster.local. AAAA",
+        "NOERROR aa
+        fd00--0.db.shop.svc.cluster.local. 1 IN AAAA fd00::",
+    );
 }
 
 const PORTS: &str = "
@@ -180,7 +247,8 @@ fn srv_2_4_2() {
 
 #[test]
 fn ptr_2_4_3() {
-    Stage::new(&format!("{WEB}
+    Stage::new(&format!(
+        "{WEB}
 ---
 apiVersion: v1
 kind: Service
@@ -193,13 +261,20 @@ metadata: {{name: other-1, namespace: shop, labels: {{kubernetes.io/service-name
 addressType: IPv4
 endpoints:
 - {{addresses: [10.1.0.4], hostname: o}}
-"))
+"
+    ))
     .case("one record for each name that the address has")
-    .ask("4.0.1.10.in-addr.arpa. PTR", "NOERROR aa
+    .ask(
+        "4.0.1.10.in-addr.arpa. PTR",
+        "NOERROR aa
         4.0.1.10.in-addr.arpa. 1 IN PTR web-0.nginx.default.svc.cluster.local.
-        4.0.1.10.in-addr.arpa. 1 IN PTR o.other.shop.svc.cluster.local.")
-    .ask("7.0.1.10.in-addr.arpa. PTR", "NOERROR aa
-        7.0.1.10.in-addr.arpa. 1 IN PTR 10-1-0-7.nginx.default.svc.cluster.local.");
+        4.0.1.10.in-addr.arpa. 1 IN PTR o.other.shop.svc.cluster.local.",
+    )
+    .ask(
+        "7.0.1.10.in-addr.arpa. PTR",
+        "NOERROR aa
+        7.0.1.10.in-addr.arpa. 1 IN PTR 10-1-0-7.nginx.default.svc.cluster.local.",
+    );
 }
 
 #[test]
@@ -236,9 +311,10 @@ status: {phase: Running, podIP: 10.1.0.5, podIPs: [{ip: 10.1.0.5}], conditions: 
             add: web-0.nginx.default.svc.cluster.local. 1 IN A 10.1.0.4")
         .ask("web-1.nginx.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}
             ede: 0 pod web-1 is known and not ready"));
-    stage
-        .case("publishNotReadyAddresses")
-        .ask("early.default.svc.cluster.local. A", "NOERROR aa
+    stage.case("publishNotReadyAddresses").ask(
+        "early.default.svc.cluster.local. A",
+        "NOERROR aa
             early.default.svc.cluster.local. 1 IN A 10.1.0.4
-            early.default.svc.cluster.local. 1 IN A 10.1.0.5");
+            early.default.svc.cluster.local. 1 IN A 10.1.0.5",
+    );
 }

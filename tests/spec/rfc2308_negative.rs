@@ -9,18 +9,43 @@ const SOA: &str = "auth: cluster.local. 0 IN SOA ns.dns.cluster.local. hostmaste
 fn negative_answers_carry_an_soa_that_forbids_to_keep_them() {
     Stage::new("{apiVersion: v1, kind: Namespace, metadata: {name: default}}")
         .case("TTL and minimum are 0")
-        .ask("web-0.nginx.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{SOA}"))
-        .ask("example.com.default.svc.cluster.local. A", &format!("NXDOMAIN aa\n{SOA}"))
-        .ask("example.com.svc.cluster.local. AAAA", &format!("NXDOMAIN aa\n{SOA}"))
-        .ask("example.com.cluster.local. A", &format!("NXDOMAIN aa\n{SOA}"))
-        .ask("default.svc.cluster.local. MX", &format!("NOERROR aa\n{SOA}"))
-        .ask("default.svc.cluster.local. TYPE65", &format!("NOERROR aa\n{SOA}"))
-        .ask("default.svc.cluster.local. TYPE65280", &format!("NOERROR aa\n{SOA}"));
+        .ask(
+            "web-0.nginx.default.svc.cluster.local. A",
+            &format!("NXDOMAIN aa\n{SOA}"),
+        )
+        .ask(
+            "example.com.default.svc.cluster.local. A",
+            &format!("NXDOMAIN aa\n{SOA}"),
+        )
+        .ask(
+            "example.com.svc.cluster.local. AAAA",
+            &format!("NXDOMAIN aa\n{SOA}"),
+        )
+        .ask(
+            "example.com.cluster.local. A",
+            &format!("NXDOMAIN aa\n{SOA}"),
+        )
+        .ask(
+            "default.svc.cluster.local. MX",
+            &format!("NOERROR aa\n{SOA}"),
+        )
+        .ask(
+            "default.svc.cluster.local. TYPE65",
+            &format!("NOERROR aa\n{SOA}"),
+        )
+        .ask(
+            "default.svc.cluster.local. TYPE65280",
+            &format!("NOERROR aa\n{SOA}"),
+        );
 }
 
 #[test]
 fn ttls_are_chosen_by_kind() {
-    let ttl = Ttl { service: 30, pod: 7, negative: 3 };
+    let ttl = Ttl {
+        service: 30,
+        pod: 7,
+        negative: 3,
+    };
     Stage::with("
 apiVersion: v1
 kind: Service

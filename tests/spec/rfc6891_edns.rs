@@ -48,7 +48,11 @@ fn an_unknown_version_is_badvers_6_1_3() {
         let reply = stage.exchange(way, &query(1, &opt(1, 1232))).unwrap();
         let ours = &reply[reply.len() - 11..];
         assert_eq!(rcode(&reply), 0);
-        assert_eq!(ours, [0, 0, 41, 4, 208, 1, 0, 0, 0, 0, 0], "extended code 1, version 0: {way:?}");
+        assert_eq!(
+            ours,
+            [0, 0, 41, 4, 208, 1, 0, 0, 0, 0, 0],
+            "extended code 1, version 0: {way:?}"
+        );
     }
 }
 
@@ -62,7 +66,11 @@ fn unknown_options_are_ignored_and_do_is_copied() {
     for way in Way::ALL {
         let reply = stage.exchange(way, &query(1, &asked)).unwrap();
         assert_eq!(rcode(&reply), 0);
-        assert_eq!(reply[reply.len() - 11..], [0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0], "{way:?}");
+        assert_eq!(
+            reply[reply.len() - 11..],
+            [0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0],
+            "{way:?}"
+        );
     }
 }
 
@@ -79,7 +87,11 @@ fn keepalive_is_told_to_tcp_clients_that_ask_rfc7828() {
     asked[10] = 4;
     asked.extend_from_slice(&[0, 11, 0, 0]);
     let reply = stage.exchange(Way::Tcp, &query(1, &asked)).unwrap();
-    assert_eq!(reply[reply.len() - 8..], [0, 6, 0, 11, 0, 2, 0, 100], "10 s in tenths");
+    assert_eq!(
+        reply[reply.len() - 8..],
+        [0, 6, 0, 11, 0, 2, 0, 100],
+        "10 s in tenths"
+    );
     let reply = stage.exchange(Way::Udp, &query(1, &asked)).unwrap();
     assert_eq!(reply[reply.len() - 2..], [0, 0], "not over UDP");
 }

@@ -9,7 +9,11 @@ fn pipelined_queries_are_all_answered_each_under_its_id_6_2_1_1() {
     let mut stream = std::net::TcpStream::connect(stage.address()).unwrap();
     let ask = |id| {
         let packet = crate::case::Ask::new("dns-version.cluster.local. TXT", None).packet(id);
-        [&u16::try_from(packet.len()).unwrap().to_be_bytes()[..], &packet].concat()
+        [
+            &u16::try_from(packet.len()).unwrap().to_be_bytes()[..],
+            &packet,
+        ]
+        .concat()
     };
     let pipelined: Vec<u8> = (0..100).flat_map(ask).collect();
     stream.write_all(&pipelined).unwrap();
@@ -24,5 +28,8 @@ fn pipelined_queries_are_all_answered_each_under_its_id_6_2_1_1() {
         .collect();
     ids.sort_unstable();
     assert_eq!(ids, (0..100).collect::<Vec<_>>());
-    assert!(stage.exchange(Way::Tcp, &ask(7)[2..]).is_some(), "and a new connection is served");
+    assert!(
+        stage.exchange(Way::Tcp, &ask(7)[2..]).is_some(),
+        "and a new connection is served"
+    );
 }

@@ -4,7 +4,8 @@ use crate::stage::{NEGATIVE, Stage};
 
 #[test]
 fn names_above_others_are_nodata() {
-    Stage::new("
+    Stage::new(
+        "
 apiVersion: v1
 kind: Namespace
 metadata: {name: empty}
@@ -25,19 +26,47 @@ metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}
 addressType: IPv4
 endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
 ports: [{name: sql, port: 5432, protocol: TCP}]
-")
+",
+    )
     .case("the zone, its branches, namespaces, and protocols above a port")
     .ask("cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
     .ask("svc.cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
     .ask("pod.cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
     .ask("dns.cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
-    .ask("empty.svc.cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
-    .ask("empty.pod.cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
-    .ask("shop.svc.cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
-    .ask("no.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"))
-    .ask("no.pod.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"))
-    .ask("_tcp.api.shop.svc.cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
-    .ask("_tcp.db.shop.svc.cluster.local. SRV", &format!("NOERROR aa\n{NEGATIVE}"))
-    .ask("_udp.api.shop.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"))
-    .ask("_sctp.db.shop.svc.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"));
+    .ask(
+        "empty.svc.cluster.local. A",
+        &format!("NOERROR aa\n{NEGATIVE}"),
+    )
+    .ask(
+        "empty.pod.cluster.local. A",
+        &format!("NOERROR aa\n{NEGATIVE}"),
+    )
+    .ask(
+        "shop.svc.cluster.local. A",
+        &format!("NOERROR aa\n{NEGATIVE}"),
+    )
+    .ask(
+        "no.svc.cluster.local. A",
+        &format!("NXDOMAIN aa\n{NEGATIVE}"),
+    )
+    .ask(
+        "no.pod.cluster.local. A",
+        &format!("NXDOMAIN aa\n{NEGATIVE}"),
+    )
+    .ask(
+        "_tcp.api.shop.svc.cluster.local. A",
+        &format!("NOERROR aa\n{NEGATIVE}"),
+    )
+    .ask(
+        "_tcp.db.shop.svc.cluster.local. SRV",
+        &format!("NOERROR aa\n{NEGATIVE}"),
+    )
+    .ask(
+        "_udp.api.shop.svc.cluster.local. A",
+        &format!("NXDOMAIN aa\n{NEGATIVE}"),
+    )
+    .ask(
+        "_sctp.db.shop.svc.cluster.local. A",
+        &format!("NXDOMAIN aa\n{NEGATIVE}"),
+    );
 }

@@ -4,7 +4,8 @@ use crate::stage::{NEGATIVE, Stage};
 
 #[test]
 fn any_is_answered_by_one_hinfo() {
-    Stage::new("
+    Stage::new(
+        "
 apiVersion: v1
 kind: Service
 metadata: {name: api, namespace: shop}
@@ -14,17 +15,36 @@ apiVersion: v1
 kind: Service
 metadata: {name: alias, namespace: shop}
 spec: {type: ExternalName, externalName: www.example.org}
-")
+",
+    )
     .case("for every name that exists, and for those of others without asking")
-    .ask("api.shop.svc.cluster.local. ANY", "NOERROR aa
-        api.shop.svc.cluster.local. 5 IN HINFO RFC8482")
-    .ask("alias.shop.svc.cluster.local. ANY", "NOERROR aa
-        alias.shop.svc.cluster.local. 5 IN HINFO RFC8482")
-    .ask("cluster.local. ANY", "NOERROR aa
-        cluster.local. 5 IN HINFO RFC8482")
-    .ask("30.0.96.10.in-addr.arpa. ANY", "NOERROR aa
-        30.0.96.10.in-addr.arpa. 5 IN HINFO RFC8482")
-    .ask("www.example.org. ANY", "NOERROR
-        www.example.org. 5 IN HINFO RFC8482")
-    .ask("no.shop.svc.cluster.local. ANY", &format!("NXDOMAIN aa\n{NEGATIVE}"));
+    .ask(
+        "api.shop.svc.cluster.local. ANY",
+        "NOERROR aa
+        api.shop.svc.cluster.local. 5 IN HINFO RFC8482",
+    )
+    .ask(
+        "alias.shop.svc.cluster.local. ANY",
+        "NOERROR aa
+        alias.shop.svc.cluster.local. 5 IN HINFO RFC8482",
+    )
+    .ask(
+        "cluster.local. ANY",
+        "NOERROR aa
+        cluster.local. 5 IN HINFO RFC8482",
+    )
+    .ask(
+        "30.0.96.10.in-addr.arpa. ANY",
+        "NOERROR aa
+        30.0.96.10.in-addr.arpa. 5 IN HINFO RFC8482",
+    )
+    .ask(
+        "www.example.org. ANY",
+        "NOERROR
+        www.example.org. 5 IN HINFO RFC8482",
+    )
+    .ask(
+        "no.shop.svc.cluster.local. ANY",
+        &format!("NXDOMAIN aa\n{NEGATIVE}"),
+    );
 }
