@@ -5,8 +5,11 @@
     reason = "a test that cannot go on says where it stopped"
 )]
 
+#[path = "support/engine.rs"]
+#[allow(dead_code, unreachable_pub, reason = "other tests use the rest of it")]
+mod engine;
+
 use gapless::{
-    engine::Engine,
     lifecycle::{Drain, Tasks},
     metrics::{Closed, Metrics, Refused},
     server::{Listeners, Options},
@@ -28,7 +31,7 @@ use tokio::{
 const LOST_AFTER: Duration = Duration::from_secs(20);
 
 /// A name that is answered at once, and one that the asynchronous side answers.
-const PLAIN: &str = "localhost";
+const PLAIN: &str = "plain";
 const WAITS: &str = "async";
 
 struct Server {
@@ -49,7 +52,7 @@ impl Server {
         let drain = Drain::new();
         let metrics = Metrics::new(&mut Registry::default());
         listeners
-            .serve(Arc::new(Engine::default()), &tasks, drain.clone(), &metrics)
+            .serve(Arc::new(engine::idle()), &tasks, drain.clone(), &metrics)
             .unwrap();
         Self {
             address,

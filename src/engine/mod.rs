@@ -428,3 +428,40 @@ fn refusal(query: &Query<'_>) -> Option<Rcode> {
 mod ede {
     pub(super) const NOT_READY: u16 = 14;
 }
+
+#[cfg(test)]
+impl Engine {
+    /// An engine without names and without upstreams, for the tests of those who call it: special-use names are answered
+    /// at once, all others wait for a failure.
+    pub(crate) fn idle() -> Self {
+        use crate::{index, lifecycle::Tasks, metrics::Metrics};
+        use rand::{SeedableRng, rngs::StdRng};
+        let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
+        let rng = StdRng::seed_from_u64(1);
+        let forward = Forwarder::new(&<_>::default(), Tasks::new().0, metrics.forward, rng);
+        let index = index::Options {
+            zone: wire::NameKey::from_text("cluster.local").expect("a name"),
+            ttl: <_>::default(),
+            endpoint_names: index::EndpointNames::Hostname,
+            cluster_ip_endpoints: false,
+            sources: vec![],
+        };
+        let options = Options {
+            answers: answer::Options {
+                scope: answer::Scope::Cluster,
+                pods: answer::PodNames::Disabled,
+                fallthrough: vec![],
+                nameservers: vec![],
+            },
+            has_cluster_dns: false,
+            tcp_idle_timeout: Duration::from_secs(10),
+            identity: Identity::default(),
+        };
+        Self::new(
+            index::Index::new(index).1,
+            forward,
+            metrics.queries,
+            options,
+        )
+    }
+}

@@ -3,11 +3,13 @@
 
 mod feed;
 mod forward;
+mod index;
 mod queries;
 mod server;
 
 pub use feed::{Feed, Restart};
 pub use forward::{Forward, Ignored, Limit, Sent};
+pub use index::Index;
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};
 pub use server::{Closed, Refused, Server};
@@ -17,6 +19,8 @@ pub use server::{Closed, Refused, Server};
 pub struct Metrics {
     /// What the feeds receive.
     pub feed: Feed,
+    /// The index of the cluster's names.
+    pub index: Index,
     /// Queries answered, by transport, origin and code.
     pub queries: Queries,
     /// Questions to upstreams, and the cache of their answers.
@@ -31,6 +35,7 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("gapless");
         Self {
             feed: Feed::new(registry),
+            index: Index::new(registry),
             queries: Queries::new(registry),
             forward: Forward::new(registry),
             server: Server::new(registry),

@@ -1,18 +1,17 @@
 //! A whole gapless without a process: manifests through their feed into an index, an engine over it, listeners on
 //! loopback, and upstreams that the test plays.
 
-use crate::support::upstream::FakeUpstream;
+use crate::support::{self, upstream::FakeUpstream};
 use gapless::{
-    answer::{self, PodNames, Scope},
+    answer,
     engine::{self, Asked, Engine, Identity, Now},
     feed::manifests::{self, Manifests},
     forward::{self, Forwarder},
-    index::{self, EndpointNames, Index, Ttl},
+    index::{self, Index},
     lifecycle::{Drain, Tasks},
     metrics::{Metrics, Transport},
     model::Change,
     server::{self, Listeners},
-    wire::NameKey,
 };
 use prometheus_client::registry::Registry;
 use rand::{SeedableRng, rngs::StdRng};
@@ -98,18 +97,10 @@ impl Stage {
     fn before_sync(choose: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options {
             index: index::Options {
-                zone: NameKey::from_text("cluster.local").unwrap(),
-                ttl: Ttl::default(),
-                endpoint_names: EndpointNames::Hostname,
-                cluster_ip_endpoints: false,
                 sources: manifests::SOURCES.to_vec(),
+                ..support::engine::index_options()
             },
-            answers: answer::Options {
-                scope: Scope::Cluster,
-                pods: PodNames::Insecure,
-                fallthrough: vec![],
-                nameservers: vec![],
-            },
+            answers: support::engine::answer_options(),
             identity: Identity::default(),
         };
         choose(&mut options);

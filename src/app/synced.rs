@@ -1,0 +1,71 @@
+//! What the process says about its index: readiness by source, and the metrics of each publication.
+
+use crate::{
+    index::{Index, Published, Reader},
+    lifecycle::{Awaited, Readiness},
+    metrics,
+    model::Source,
+};
+
+/// Follows the index from publication to publication.
+#[derive(Debug)]
+pub(super) struct Synced {
+    readiness: Readiness,
+    reader: Reader,
+    metrics: metrics::Index,
+    awaited: Vec<(Source, Option<Awaited>)>,
+}
+
+impl Synced {
+    /// Makes the process unready for every source that is fed.
+    pub(super) fn new(readiness: Readiness, reader: Reader, metrics: metrics::Index) -> Self {
+        let sources = reader.load().options().sources.clone();
+        let awaited = sources
+            .into_iter()
+            .map(|source| (source, Some(readiness.wait_for(part(source)))))
+            .collect();
+        Self {
+            readiness,
+            reader,
+            metrics,
+            awaited,
+        }
+    }
+
+    /// To be called after each publication.
+    pub(super) fn into_callback(mut self) -> impl FnMut(&Index, Published<'_>) {
+        move |index, published| self.follow(index, &published)
+    }
+
+    fn follow(&mut self, index: &Index, published: &Published<'_>) {
+        let was_synced = self.awaited.iter().all(|(_, awaited)| awaited.is_none());
+        let snapshot = self.reader.load();
+        for (source, awaited) in &mut self.awaited {
+            self.metrics
+                .set_objects(source.name(), index.count(*source), snapshot.knows(*source));
+            if snapshot.knows(*source) {
+                awaited.take();
+            } else if awaited.is_none() {
+                *awaited = Some(self.readiness.wait_for(part(*source)));
+            }
+        }
+        self.metrics.published(published.rebuilt);
+        if was_synced {
+            // While the first lists come in, the time would be that of the list, not of a change.
+            for received in published.received {
+                self.metrics
+                    .answerable(published.at.saturating_duration_since(*received));
+            }
+        }
+    }
+}
+
+const fn part(source: Source) -> &'static str {
+    match source {
+        Source::Services => "index: services",
+        Source::EndpointSlices => "index: endpointslices",
+        Source::ForeignEndpointSlices => "index: foreign endpointslices",
+        Source::Namespaces => "index: namespaces",
+        Source::Pods => "index: pods",
+    }
+}
