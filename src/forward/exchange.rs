@@ -118,7 +118,7 @@ struct Exchange<'a> {
     plan: Plan,
     /// The last reply that says it cannot answer: passed on if nobody can.
     unable: Option<Response>,
-    /// Did any upstream seem to be there?
+    /// Was nothing heard of but errors of the network?
     network_only: bool,
 }
 
@@ -141,8 +141,25 @@ pub(super) async fn ask(
     let mut under_way = FuturesUnordered::new();
     let mut resend_at = started;
     let mut newest = None;
+    let mut next = exchange.plan.next();
     loop {
-        let next = tokio::select! {
+        if let Some(send) = next {
+            newest = Some(send.upstream);
+            resend_at = Instant::now() + exchange.plan.pause();
+            let query = Outgoing::new(question, send.edns, draw());
+            under_way.push(async move {
+                let server = upstreams.servers[send.upstream];
+                let heard = match send.tcp {
+                    false => query.udp(server, metrics).await,
+                    true => query.tcp(server, metrics).await,
+                };
+                (send, heard)
+            });
+        }
+        if under_way.is_empty() && !exchange.may_send() {
+            break;
+        }
+        next = tokio::select! {
             biased;
             Some((send, heard)) = under_way.next() => match exchange.hear(send, heard) {
                 Next::Done(response) => {
@@ -162,22 +179,6 @@ pub(super) async fn ask(
                 break;
             }
         };
-        if let Some(send) = next {
-            newest = Some(send.upstream);
-            resend_at = Instant::now() + exchange.plan.pause();
-            let query = Outgoing::new(question, send.edns, draw());
-            under_way.push(async move {
-                let server = upstreams.servers[send.upstream];
-                let heard = match send.tcp {
-                    false => query.udp(server, metrics).await,
-                    true => query.tcp(server, metrics).await,
-                };
-                (send, heard)
-            });
-        }
-        if under_way.is_empty() && !exchange.may_send() {
-            break;
-        }
     }
     exchange.give_up_on(under_way.len());
     match exchange.unable {
@@ -207,7 +208,7 @@ impl Exchange<'_> {
         match heard {
             Heard::Reply(response) if is_answer(&response) => {
                 self.metrics.sent(Sent::Answered);
-                return Next::Done(response);
+                Next::Done(response)
             }
             Heard::Truncated => {
                 self.metrics.sent(Sent::Truncated);
@@ -244,7 +245,9 @@ impl Exchange<'_> {
     fn unable(&mut self, response: Option<Response>, again: Option<Send>) -> Next {
         self.metrics.sent(Sent::Unable);
         // A code above 15 speaks about OPT between us and the upstream, and is nothing to a client.
-        self.unable = response.filter(|it| it.rcode() < 16).or(self.unable.take());
+        self.unable = response
+            .filter(|it| it.rcode() < 16)
+            .or_else(|| self.unable.take());
         Next::Send(match again {
             Some(again) => self.plan.spend(again),
             None => self.plan.next(),

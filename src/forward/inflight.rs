@@ -39,6 +39,7 @@ impl Default for Limits {
 
 /// What an asker does now.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it lives for one match")]
 pub(super) enum Seat<T: Clone> {
     /// Sees to it that the flight takes place, and waits like the others.
     Leader(Flight<T>, Waiter<T>),
