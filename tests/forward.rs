@@ -102,6 +102,12 @@ impl Bench {
     }
 }
 
+/// Where nobody listens.
+fn unused_address() -> std::net::SocketAddr {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap()
+}
+
 fn ok(records: &[&str]) -> Result<Vec<String>, Failure> {
     let lines = [&["NoError"], records].concat();
     Ok(lines.into_iter().map(str::to_owned).collect())
@@ -348,6 +354,21 @@ async fn when_nobody_can_answer_the_last_ones_word_is_passed_on_and_remembered_f
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_word_of_one_upstream_is_passed_on_without_waiting_for_one_that_is_not_there() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Rcode(2));
+    for gone_first in [true, false] {
+        let bench = bench(|options| {
+            options.upstreams = vec![upstream.address, unused_address()];
+            options.upstreams.rotate_left(usize::from(gone_first));
+        });
+        let begun = Instant::now();
+        assert_eq!(bench.ask("www.example.org.").await, code("ServFail"));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_single_upstream_that_cannot_answer_is_asked_once() {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Rcode(2));
@@ -405,9 +426,7 @@ async fn when_nobody_says_anything_three_questions_go_out_in_four_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn upstreams_that_are_not_there_are_unreachable() {
-    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let gone = taken.local_addr().unwrap();
-    drop(taken);
+    let gone = unused_address();
     let bench = bench(|options| options.upstreams = vec![gone]);
     assert_eq!(
         bench.ask("www.example.org.").await,

@@ -24,7 +24,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Makes an entry of an answer that came at `now`, good for as long as the rules of [`ttl`] say. Its AD bit counts
+    /// Makes an entry of an answer that came at `now`, good for as long as the rules say within
+    /// these bounds. Its AD bit counts
     /// only if the upstream and the way to it are trusted (RFC 6840 §5.8). Only the header's four bits of the response
     /// code are kept: the others speak about the sender's own OPT.
     pub fn new(response: Response, bounds: Bounds, trust_ad: bool, now: Instant) -> Self {

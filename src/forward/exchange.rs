@@ -91,7 +91,7 @@ impl Plan {
         *RESEND_AFTER.get(sends.wrapping_sub(1)).unwrap_or(&PATIENCE)
     }
 
-    /// The next upstream's turn, if it has not had one.
+    /// The next upstream's turn, if it has not had one: for those who were asked, the second turn comes with time.
     fn next_fresh(&mut self) -> Option<Send> {
         if self.fresh > 0 { self.next() } else { None }
     }
@@ -156,18 +156,21 @@ pub(super) async fn ask(
                 (send, heard)
             });
         }
-        if under_way.is_empty() && !exchange.may_send() {
+        if under_way.is_empty() && exchange.is_over() {
             break;
         }
         next = tokio::select! {
             biased;
-            Some((send, heard)) = under_way.next() => match exchange.hear(send, heard) {
-                Next::Done(response) => {
-                    exchange.give_up_on(under_way.len());
-                    return Ok(response);
+            Some((send, heard)) = under_way.next() => {
+                newest = newest.filter(|newest| *newest != send.upstream);
+                match exchange.hear(send, heard) {
+                    Next::Done(response) => {
+                        exchange.give_up_on(under_way.len());
+                        return Ok(response);
+                    }
+                    Next::Send(next) => next,
                 }
-                Next::Send(next) => next,
-            },
+            }
             () = sleep_until(resend_at), if exchange.may_send() => {
                 if let Some(silent) = newest.take() {
                     upstreams.choice.failed(silent);
@@ -191,6 +194,12 @@ pub(super) async fn ask(
 impl Exchange<'_> {
     fn may_send(&self) -> bool {
         self.plan.sends_left > 0 && !self.plan.turns.is_empty()
+    }
+
+    /// With nothing under way: is there nothing to wait for? Everybody was asked, and somebody said at least why not; or
+    /// there is nobody left to ask.
+    fn is_over(&self) -> bool {
+        self.unable.is_some() || !self.may_send()
     }
 
     /// Counts the sends that nothing was heard of.
@@ -223,7 +232,6 @@ impl Exchange<'_> {
                 let upstream = self.upstreams.servers[send.upstream];
                 tracing::debug!(%upstream, %error, "upstream not reached");
                 self.upstreams.choice.failed(send.upstream);
-                // Asking the same one again at once would find the same; its turn comes with time.
                 Next::Send(self.plan.next_fresh())
             }
             Heard::BareFormErr if send.edns => self.unable(None, Some(without_edns)),
@@ -250,7 +258,7 @@ impl Exchange<'_> {
             .or_else(|| self.unable.take());
         Next::Send(match again {
             Some(again) => self.plan.spend(again),
-            None => self.plan.next(),
+            None => self.plan.next_fresh(),
         })
     }
 }
