@@ -1,7 +1,8 @@
 //! The forwarder against upstreams in this process, through real sockets. Time is tokio's, held; only who waits moves it.
 #![allow(
     clippy::disallowed_methods,
-    reason = "askers are tasks of the test's own"
+    clippy::unwrap_used,
+    reason = "askers are the test's own tasks, and a test may panic"
 )]
 
 mod support;
@@ -16,7 +17,7 @@ use gapless::{
 use hickory_proto::op::Message;
 use prometheus_client::registry::Registry;
 use rand::{SeedableRng, rngs::StdRng};
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, time::Duration};
 use support::upstream::{Act, Asked, FakeUpstream, Lie};
 use tokio::{
     task::JoinSet,
@@ -74,8 +75,8 @@ fn lines(entry: &Entry, spelling: &str) -> Vec<String> {
     }
     packet.extend_from_slice(&[0, 0, 1, 0, 1]);
     let query = Query::parse(&packet).unwrap();
-    let mut out = [0; 4096];
-    let len = entry.write(&query, ReplyEdns::default(), &mut out, 4096, now());
+    let mut out = vec![0; 65535];
+    let len = entry.write(&query, ReplyEdns::default(), &mut out, 65535, now());
     let reply = Message::from_vec(&out[..len.unwrap()]).unwrap();
     assert_eq!(reply.metadata.id, 0xabcd);
     let mut lines = vec![format!("{:?}", reply.metadata.response_code)];
@@ -99,6 +100,15 @@ impl Bench {
         let held = self.forwarder.held(&a(name), Route::Default, now());
         held.map(|entry| lines(&entry, name))
     }
+}
+
+/// An address where nobody listens, for as long as the socket is kept: it is connected to itself, so that nobody else's
+/// datagrams reach it and nobody else gets its port.
+fn nobody() -> (std::net::UdpSocket, SocketAddr) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    socket.connect(address).unwrap();
+    (socket, address)
 }
 
 fn ok(records: &[&str]) -> Result<Vec<String>, Failure> {
@@ -347,6 +357,22 @@ async fn when_nobody_can_answer_the_last_ones_word_is_passed_on_and_remembered_f
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_word_of_one_upstream_is_passed_on_without_waiting_for_one_that_is_not_there() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Rcode(2));
+    let (_kept, gone) = nobody();
+    for gone_first in [true, false] {
+        let bench = bench(|options| {
+            options.upstreams = vec![upstream.address, gone];
+            options.upstreams.rotate_left(usize::from(gone_first));
+        });
+        let begun = Instant::now();
+        assert_eq!(bench.ask("www.example.org.").await, code("ServFail"));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_single_upstream_that_cannot_answer_is_asked_once() {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Rcode(2));
@@ -404,7 +430,7 @@ async fn when_nobody_says_anything_three_questions_go_out_in_four_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn upstreams_that_are_not_there_are_unreachable() {
-    let gone = FakeUpstream::start(ZONE).await.address;
+    let (_kept, gone) = nobody();
     let bench = bench(|options| options.upstreams = vec![gone]);
     assert_eq!(
         bench.ask("www.example.org.").await,
@@ -457,6 +483,24 @@ async fn forged_datagrams_are_counted_and_the_true_reply_is_awaited() {
             assert_eq!(bench.metrics.ignored_so_far(reason), 20, "{lie:?}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_cut_anywhere_is_no_reply() {
+    // Header, question, one address, OPT.
+    const WHOLE: usize = 12 + 21 + 16 + 11;
+    let (cut, second) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    for len in 0..WHOLE {
+        cut.always(Act::Cut(len));
+        let bench = over(&[&cut, &second]);
+        assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]), "{len}");
+        assert_eq!(second.asked(), udp(len + 1), "{len}");
+    }
+    cut.always(Act::Cut(WHOLE));
+    assert_eq!(over(&[&cut]).ask("www.example.org.").await, ok(&[WWW]));
 }
 
 #[tokio::test(start_paused = true)]

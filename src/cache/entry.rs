@@ -24,7 +24,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Makes an entry of an answer that came at `now`, good for as long as the rules of [`ttl`] say. Its AD bit counts
+    /// Makes an entry of an answer that came at `now`, good for as long as the rules say within
+    /// these bounds. Its AD bit counts
     /// only if the upstream and the way to it are trusted (RFC 6840 §5.8). Only the header's four bits of the response
     /// code are kept: the others speak about the sender's own OPT.
     pub fn new(response: Response, bounds: Bounds, trust_ad: bool, now: Instant) -> Self {
@@ -45,12 +46,6 @@ impl Entry {
             stored_at: now,
             good_until: now + Duration::from_secs(lifetime.good_for.into()),
         }
-    }
-
-    /// The same answer, good for this long.
-    pub fn good_for(mut self, time: Duration) -> Self {
-        self.good_until = self.stored_at + time;
-        self
     }
 
     /// May it be given away?
@@ -113,7 +108,10 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::tests::{NOW, response};
+    use crate::{
+        cache::tests::{NOW, response},
+        wire::ReplyOpt,
+    };
     use hickory_proto::op::Message;
 
     fn asked(spelling: &[u8]) -> Vec<u8> {
@@ -154,8 +152,6 @@ mod tests {
         let entry = Entry::new(response, Bounds::default(), false, *NOW);
         assert!(entry.is_current(*NOW + Duration::from_millis(4999)));
         assert!(!entry.is_current(*NOW + Duration::from_secs(5)));
-        let longer = entry.good_for(Duration::from_secs(6));
-        assert!(longer.is_current(*NOW + Duration::from_secs(5)));
     }
 
     #[test]
@@ -173,5 +169,33 @@ mod tests {
             let reply = written(&entry, &query, Duration::ZERO);
             assert_eq!(reply.metadata.authentic_data, expected);
         }
+    }
+    #[test]
+    fn an_upstreams_extended_error_is_passed_on_unless_there_is_a_nearer_one() {
+        let mut answer = response("a. A", 2, [&[], &[], &[]]);
+        let ede = |text: &[u8]| ReplyOpt {
+            extended_rcode: 0,
+            ede: Some((6, text.into())),
+        };
+        answer.opt = Some(ede(b"bogus"));
+        let mut query = asked(b"\x01a\0");
+        query[11] = 1;
+        query.extend_from_slice(b"\0\0\x29\x04\xd0\0\0\0\0\0\0");
+        let query = Query::parse(&query).unwrap();
+        let option = |answer: &Response, edns| {
+            let entry = Entry::new(answer.clone(), Bounds::default(), false, *NOW);
+            let mut out = [0; 512];
+            let len = entry.write(&query, edns, &mut out, 512, *NOW).unwrap();
+            out[19 + 11..len].to_vec()
+        };
+        let plain = ReplyEdns::default();
+        assert_eq!(option(&answer, plain), b"\0\x0f\0\x07\0\x06bogus");
+        let nearer = ReplyEdns {
+            ede: Some(Ede::new(3, "")),
+            ..plain
+        };
+        assert_eq!(option(&answer, nearer), b"\0\x0f\0\x02\0\x03");
+        answer.opt = Some(ede(&[b'x'; EDE_TEXT_MAX + 1]));
+        assert_eq!(option(&answer, plain), b"\0\x0f\0\x02\0\x06");
     }
 }

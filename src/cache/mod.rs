@@ -22,9 +22,10 @@ use std::{
 pub const DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest message that is kept, in octets: a few giant answers must not push out thousands of others.
 pub const MESSAGE_MAX: usize = 8 * 1024;
-/// What moka and the allocator need for one entry besides key and value: its record, its place in the queues and in the
-/// timer wheel, and the table's slots.
-const OVERHEAD: usize = 300;
+/// What moka and the allocator need for one entry besides key and value: its record, its places in the queues and in the
+/// timer wheel, the table's slots. Measured with moka 0.12.16: 136,000 small answers take 650 octets each, 190 of them
+/// their own.
+const OVERHEAD: usize = 460;
 
 /// The cache. Every clone is a handle to the same one.
 #[derive(Clone, Debug)]

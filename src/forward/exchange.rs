@@ -91,7 +91,7 @@ impl Plan {
         *RESEND_AFTER.get(sends.wrapping_sub(1)).unwrap_or(&PATIENCE)
     }
 
-    /// The next upstream's turn, if it has not had one.
+    /// The next upstream's turn, if it has not had one: for those who were asked, the second turn comes with time.
     fn next_fresh(&mut self) -> Option<Send> {
         if self.fresh > 0 { self.next() } else { None }
     }
@@ -118,7 +118,7 @@ struct Exchange<'a> {
     plan: Plan,
     /// The last reply that says it cannot answer: passed on if nobody can.
     unable: Option<Response>,
-    /// Did any upstream seem to be there?
+    /// Was nothing heard of but errors of the network?
     network_only: bool,
 }
 
@@ -141,27 +141,8 @@ pub(super) async fn ask(
     let mut under_way = FuturesUnordered::new();
     let mut resend_at = started;
     let mut newest = None;
+    let mut next = exchange.plan.next();
     loop {
-        let next = tokio::select! {
-            biased;
-            Some((send, heard)) = under_way.next() => match exchange.hear(send, heard) {
-                Next::Done(response) => {
-                    exchange.give_up_on(under_way.len());
-                    return Ok(response);
-                }
-                Next::Send(next) => next,
-            },
-            () = sleep_until(resend_at), if exchange.may_send() => {
-                if let Some(silent) = newest.take() {
-                    upstreams.choice.failed(silent);
-                }
-                exchange.plan.next()
-            }
-            () = sleep_until(started + PATIENCE) => {
-                exchange.network_only &= under_way.is_empty();
-                break;
-            }
-        };
         if let Some(send) = next {
             newest = Some(send.upstream);
             resend_at = Instant::now() + exchange.plan.pause();
@@ -175,9 +156,32 @@ pub(super) async fn ask(
                 (send, heard)
             });
         }
-        if under_way.is_empty() && !exchange.may_send() {
+        if under_way.is_empty() && exchange.is_over() {
             break;
         }
+        next = tokio::select! {
+            biased;
+            Some((send, heard)) = under_way.next() => {
+                newest = newest.filter(|newest| *newest != send.upstream);
+                match exchange.hear(send, heard) {
+                    Next::Done(response) => {
+                        exchange.give_up_on(under_way.len());
+                        return Ok(response);
+                    }
+                    Next::Send(next) => next,
+                }
+            }
+            () = sleep_until(resend_at), if exchange.may_send() => {
+                if let Some(silent) = newest.take() {
+                    upstreams.choice.failed(silent);
+                }
+                exchange.plan.next()
+            }
+            () = sleep_until(started + PATIENCE) => {
+                exchange.network_only &= under_way.is_empty();
+                break;
+            }
+        };
     }
     exchange.give_up_on(under_way.len());
     match exchange.unable {
@@ -190,6 +194,12 @@ pub(super) async fn ask(
 impl Exchange<'_> {
     fn may_send(&self) -> bool {
         self.plan.sends_left > 0 && !self.plan.turns.is_empty()
+    }
+
+    /// With nothing under way: is there nothing to wait for? Everybody was asked, and somebody said at least why not; or
+    /// there is nobody left to ask.
+    fn is_over(&self) -> bool {
+        self.unable.is_some() || !self.may_send()
     }
 
     /// Counts the sends that nothing was heard of.
@@ -207,7 +217,7 @@ impl Exchange<'_> {
         match heard {
             Heard::Reply(response) if is_answer(&response) => {
                 self.metrics.sent(Sent::Answered);
-                return Next::Done(response);
+                Next::Done(response)
             }
             Heard::Truncated => {
                 self.metrics.sent(Sent::Truncated);
@@ -222,7 +232,6 @@ impl Exchange<'_> {
                 let upstream = self.upstreams.servers[send.upstream];
                 tracing::debug!(%upstream, %error, "upstream not reached");
                 self.upstreams.choice.failed(send.upstream);
-                // Asking the same one again at once would find the same; its turn comes with time.
                 Next::Send(self.plan.next_fresh())
             }
             Heard::BareFormErr if send.edns => self.unable(None, Some(without_edns)),
@@ -244,10 +253,12 @@ impl Exchange<'_> {
     fn unable(&mut self, response: Option<Response>, again: Option<Send>) -> Next {
         self.metrics.sent(Sent::Unable);
         // A code above 15 speaks about OPT between us and the upstream, and is nothing to a client.
-        self.unable = response.filter(|it| it.rcode() < 16).or(self.unable.take());
+        self.unable = response
+            .filter(|it| it.rcode() < 16)
+            .or_else(|| self.unable.take());
         Next::Send(match again {
             Some(again) => self.plan.spend(again),
-            None => self.plan.next(),
+            None => self.plan.next_fresh(),
         })
     }
 }

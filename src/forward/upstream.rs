@@ -12,7 +12,7 @@ use std::{
     ops::RangeInclusive,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::{TcpStream, UdpSocket},
 };
 
@@ -38,7 +38,7 @@ pub(super) enum Heard {
     BareFormErr,
     /// The reply does not fit into a datagram.
     Truncated,
-    /// Somebody guesses IDs (RFC 5452 §9.1): what else comes to this socket is not to be believed.
+    /// Somebody guesses (RFC 5452 §9.1): what else comes to this socket is not to be believed.
     Suspicious,
     /// The network says that there is nobody, or the connection broke.
     Unreachable(io::Error),
@@ -119,15 +119,25 @@ impl Outgoing {
         socket.send(&self.message).await?;
         let mut ignored = 0;
         loop {
-            socket.readable().await?;
+            // An ICMP error alone does not make the socket readable.
+            let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+            if ready.is_error() {
+                let error = socket.take_error()?;
+                return Err(error.unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into()));
+            }
             // On the stack and not across an await: a waiting question holds no buffer.
             let mut datagram = [0; DATAGRAM_MAX];
-            let reply = match socket.try_recv(&mut datagram) {
-                Ok(len) => &datagram[..len],
+            let (len, from) = match socket.try_recv_from(&mut datagram) {
+                Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),
             };
-            match self.judge(reply) {
+            // Between bind and connect, datagrams from anywhere were let in.
+            let judged = match (from.ip(), from.port()) == (server.ip(), server.port()) {
+                true => self.judge(&datagram[..len]),
+                false => Err(Ignored::WrongSource),
+            };
+            match judged {
                 Ok(heard) => return Ok(heard),
                 Err(reason) => {
                     metrics.ignored(reason);

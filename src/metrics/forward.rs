@@ -32,13 +32,15 @@ pub enum Sent {
     Silent,
 }
 
-/// Why a datagram from an upstream's address was not taken for its reply.
+/// Why a datagram was not taken for an upstream's reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
     /// Too short, or not to be taken apart.
     Malformed,
     /// Its QR bit says that it is a query, or its opcode is another one.
     NotReply,
+    /// From another address than the one asked.
+    WrongSource,
     /// Another ID than the question's.
     WrongId,
     /// Another question than the one sent.
@@ -63,7 +65,13 @@ const SENT: [&str; 6] = [
     "unreachable",
     "silent",
 ];
-const IGNORED: [&str; 4] = ["malformed", "not_reply", "wrong_id", "wrong_question"];
+const IGNORED: [&str; 5] = [
+    "malformed",
+    "not_reply",
+    "wrong_source",
+    "wrong_id",
+    "wrong_question",
+];
 const LIMITS: [&str; 2] = ["flights", "waiters"];
 
 /// The size of the cache: entries, octets, evictions so far.
@@ -74,7 +82,7 @@ type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
 pub struct Forward {
     sends: [Counter; 2],
     sent: [Counter; 6],
-    ignored: [Counter; 4],
+    ignored: [Counter; 5],
     limited: [Counter; 2],
     cache: Arc<CacheSize>,
 }
@@ -98,7 +106,7 @@ impl Forward {
             ignored: counters(
                 registry,
                 ("upstream_ignored_datagrams", "reason", IGNORED),
-                "Datagrams from an upstream's address that were not taken for its reply, by reason",
+                "Datagrams to a question's port that were not taken for its reply, by reason",
             ),
             limited: counters(
                 registry,

@@ -67,6 +67,7 @@ pub const fn effective_ttl(ttl: u32) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may panic")]
 mod tests {
     use super::*;
     use crate::wire::{Response, Section};

@@ -186,6 +186,7 @@ impl ReplyOpt {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may panic")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

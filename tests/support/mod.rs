@@ -1,4 +1,10 @@
 //! What the tests stand on: parts of the world, in this process, that count.
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a test may panic, and uses a part of it"
+)]
 
 pub mod engine;
 pub mod upstream;
