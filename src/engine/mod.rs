@@ -155,6 +155,10 @@ struct Exchange<'x> {
 }
 
 /// Where a query stands after everything that needs no waiting.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for the time of one query; a box would allocate"
+)]
 enum Step<'q, 's> {
     Done(Option<Done>),
     Forward(Query<'q>, Forward<'s>),

@@ -190,15 +190,16 @@ fn of_service(
             });
         }
     }
-    let slice = |(number, ((_, ports), endpoints)): (usize, ((bool, Vec<Port>), Vec<Endpoint>))| {
-        EndpointSlice {
-            key: ObjectKey::new(&key.namespace, &format!("{}.derived.{number}", key.name)),
-            service: name.clone(),
-            endpoints: endpoints.into(),
-            ports: ports.into(),
-        }
+    let slice = |number, ports: Vec<Port>, endpoints: Vec<Endpoint>| EndpointSlice {
+        key: ObjectKey::new(&key.namespace, &format!("{}.derived.{number}", key.name)),
+        service: name.clone(),
+        endpoints: endpoints.into(),
+        ports: ports.into(),
     };
-    groups.into_iter().enumerate().map(slice).collect()
+    let groups = groups.into_iter().enumerate();
+    groups
+        .map(|(number, ((_, ports), endpoints))| slice(number, ports, endpoints))
+        .collect()
 }
 
 impl PodFacts {

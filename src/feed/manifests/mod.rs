@@ -89,7 +89,9 @@ impl Manifests {
 
     /// Sends everything, and again after each change, until the drain begins or nobody receives.
     pub async fn run(self, events: mpsc::Sender<Event>, drain: Drain) {
-        drain.run_until_cancelled(self.follow(events)).await;
+        drain
+            .run_until_cancelled(Box::pin(self.follow(events)))
+            .await;
     }
 
     async fn follow(self, events: mpsc::Sender<Event>) {

@@ -98,13 +98,11 @@ fn addresses(reader: &Reader, host: Option<&str>, service: &str) -> Option<Vec<S
 fn owners(reader: &Reader, address: &str) -> Vec<String> {
     let address = address.parse().unwrap();
     let snapshot = reader.load();
-    let names = snapshot.services_at(address).flat_map(|service| {
-        let hosts: Vec<_> = service.hosts_at(address).collect();
-        hosts
-            .into_iter()
-            .map(|host| String::from_utf8(host.to_vec()).unwrap())
-    });
-    let mut names: Vec<_> = names.collect();
+    let services = snapshot.services_at(address);
+    let hosts = services.flat_map(|service| service.hosts_at(address));
+    let mut names: Vec<_> = hosts
+        .map(|host| String::from_utf8(host.to_vec()).unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -116,10 +114,10 @@ fn strings(texts: &[&str]) -> Vec<String> {
 #[test]
 fn a_change_rebuilds_the_service_that_it_touches_once_a_batch() {
     let (mut index, reader) = Index::new(options());
-    let services: Vec<_> = (0..100).map(|n| headless(&format!("s{n}"))).collect();
+    let services = (0..100).map(|n| headless(&format!("s{n}")));
     let slices =
         (0..100).map(|n| slice(&format!("s{n}-a"), &format!("s{n}"), &[("h", "10.0.0.1")]));
-    let objects: Vec<_> = services.into_iter().chain(slices).collect();
+    let objects: Vec<_> = services.chain(slices).collect();
     list(&mut index, &objects);
     assert_eq!(index.publish(1), 100);
 
