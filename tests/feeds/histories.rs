@@ -79,8 +79,11 @@ fn file_of(kind: &str, namespace: &str, name: &str) -> PathBuf {
     format!("{kind}.{namespace}.{name}.yaml").into()
 }
 
+/// What happens, and what is there afterwards.
+type Step = (fn(&Cluster), &'static [&'static str]);
+
 /// Runs a history over both feeds: what is there at the start, then steps that each end in what is expected.
-async fn history(before: &str, steps: &[(fn(&Cluster), &[&str])]) {
+async fn history(before: &str, steps: &[Step]) {
     let directory = Cluster::Manifests(tempfile::tempdir().unwrap());
     let api = Cluster::Api(ApiServer::start().await);
     for cluster in [directory, api] {

@@ -6,7 +6,7 @@ use gapless::{
     lifecycle::{Drain, Tasks},
     metrics::Metrics,
 };
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, io::Write, os::unix::fs::symlink, path::Path, time::Duration};
 use tokio::sync::mpsc;
 
 fn open(directory: &Path) -> Result<Manifests, Error> {
@@ -75,6 +75,31 @@ async fn a_half_written_file_deletes_no_names() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_when_its_writer_closes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.yaml");
+    let whole = format!("{}---\n{}", namespace("one"), namespace("two"));
+    fs::write(&file, &whole).unwrap();
+    let (tasks, _) = Tasks::new();
+    let mut view = start(directory.path(), &tasks);
+    view.until(SOURCES, 1, &["namespace one", "namespace two"])
+        .await;
+    let mut writer = fs::File::create(&file).unwrap();
+    writer.write_all(namespace("one").as_bytes()).unwrap();
+    fs::write(directory.path().join("b.yaml"), namespace("three")).unwrap();
+    let quiet = view.until_it("nothing", |view| view.lists[&SOURCES[0]] > 1);
+    let waited = tokio::time::timeout(Duration::from_millis(300), quiet).await;
+    assert!(waited.is_err(), "half of the file was read");
+    writer
+        .write_all(format!("---\n{}", namespace("two")).as_bytes())
+        .unwrap();
+    drop(writer);
+    let all = ["namespace one", "namespace three", "namespace two"];
+    view.until(SOURCES, 2, &all).await;
+    assert_eq!(view.lists[&SOURCES[0]], 2);
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_yaml_costs_only_itself() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("a.yaml"), "kind: [\n").unwrap();
@@ -130,5 +155,5 @@ async fn a_drain_ends_the_feed() {
     let drain = Drain::new();
     let running = open(directory.path()).unwrap().run(events, drain.clone());
     drain.cancel();
-    running.await;
+    Box::pin(running).await;
 }

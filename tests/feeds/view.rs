@@ -8,21 +8,21 @@ use std::{
 use tokio::{sync::mpsc, time::timeout};
 
 /// The receiving end of a feed.
-pub struct View {
+pub(crate) struct View {
     events: mpsc::Receiver<Event>,
     objects: BTreeMap<(Source, ObjectKey), Object>,
     /// What was applied since the list began.
     listing: BTreeMap<Source, BTreeSet<ObjectKey>>,
     /// Lists that were completed.
-    pub lists: BTreeMap<Source, usize>,
+    pub(crate) lists: BTreeMap<Source, usize>,
     /// Sources to which access is denied.
-    pub lost: BTreeSet<Source>,
+    pub(crate) lost: BTreeSet<Source>,
     /// Longer than any pause of a feed; it ends a test that would wait for ever.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 impl View {
-    pub fn new(events: mpsc::Receiver<Event>) -> Self {
+    pub(crate) fn new(events: mpsc::Receiver<Event>) -> Self {
         Self {
             events,
             objects: BTreeMap::new(),
@@ -34,7 +34,7 @@ impl View {
     }
 
     /// Receives until each of the sources was listed so often and every object is as expected.
-    pub async fn until(&mut self, sources: &[Source], lists: usize, expected: &[&str]) {
+    pub(crate) async fn until(&mut self, sources: &[Source], lists: usize, expected: &[&str]) {
         let expected: BTreeSet<_> = expected.iter().map(|line| (*line).to_owned()).collect();
         let done = |view: &Self| {
             let listed = |it| view.lists.get(it).is_some_and(|times| *times >= lists);
@@ -49,7 +49,7 @@ impl View {
     }
 
     /// Receives until the condition holds.
-    pub async fn until_it(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until_it(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         while !holds(self) {
             assert!(
                 self.receive().await,
@@ -104,7 +104,7 @@ impl View {
     }
 
     /// The sources in which an object with this line stands.
-    pub fn sources_of(&self, line: &str) -> Vec<Source> {
+    pub(crate) fn sources_of(&self, line: &str) -> Vec<Source> {
         let shown = self
             .objects
             .iter()
@@ -113,7 +113,7 @@ impl View {
     }
 
     /// Each object as a line.
-    pub fn shown(&self) -> BTreeSet<String> {
+    pub(crate) fn shown(&self) -> BTreeSet<String> {
         self.objects.values().map(show).collect()
     }
 }

@@ -1,6 +1,8 @@
 //! A Kubernetes API server in this process, on a loopback port: lists in pages, watches, bookmarks, streaming lists and the
 //! ways in which real ones fail. It counts what it is asked.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -22,7 +24,7 @@ use tokio::{sync::watch, time::Instant};
 
 /// How a list or watch was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Asked {
+pub(crate) enum Asked {
     /// The first page of a list.
     List,
     /// A further page.
@@ -35,7 +37,7 @@ pub enum Asked {
 
 /// What a server does with streaming lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Streaming {
+pub(crate) enum Streaming {
     #[default]
     On,
     /// 422, as without the feature gate.
@@ -48,23 +50,23 @@ pub enum Streaming {
 
 /// What goes wrong with the requests for one kind.
 #[derive(Clone, Debug, Default)]
-pub struct Faults {
-    pub streaming: Streaming,
+pub(crate) struct Faults {
+    pub(crate) streaming: Streaming,
     /// Every request is refused with this status and Retry-After.
-    pub refuse: Option<(u16, Option<u32>)>,
+    pub(crate) refuse: Option<(u16, Option<u32>)>,
     /// The next response is cut off after so many bytes.
-    pub cut: Option<usize>,
+    pub(crate) cut: Option<usize>,
     /// So many of the next watches say nothing.
-    pub hang_watches: usize,
+    pub(crate) hang_watches: usize,
     /// Objects of a page, whatever the client asks for.
-    pub page_size: Option<usize>,
+    pub(crate) page_size: Option<usize>,
     /// An expired position is told by the HTTP status rather than by an ERROR event.
-    pub expired_as_status: bool,
+    pub(crate) expired_as_status: bool,
 }
 
 /// The server.
 #[derive(Clone)]
-pub struct ApiServer {
+pub(crate) struct ApiServer {
     uri: Uri,
     shared: Arc<Shared>,
     _tasks: Tasks,
@@ -103,7 +105,7 @@ struct Happened {
 }
 
 impl ApiServer {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
@@ -124,14 +126,14 @@ impl ApiServer {
         }
     }
 
-    pub fn client(&self) -> kube::Client {
+    pub(crate) fn client(&self) -> kube::Client {
         let mut config = kube::Config::new(self.uri.clone());
         config.default_retry = false;
         kube::Client::try_from(config).unwrap()
     }
 
     /// Creates the object or replaces it.
-    pub fn apply(&self, object: &Value) {
+    pub(crate) fn apply(&self, object: &Value) {
         let mut cluster = self.cluster();
         let key = key_of(object);
         cluster.version += 1;
@@ -150,7 +152,7 @@ impl ApiServer {
     }
 
     /// Deletes the object of that kind's plural, namespace and name.
-    pub fn delete(&self, plural: &str, namespace: &str, name: &str) {
+    pub(crate) fn delete(&self, plural: &str, namespace: &str, name: &str) {
         let mut cluster = self.cluster();
         let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
         let mut before = cluster.objects.remove(&key).expect("the object exists");
@@ -168,7 +170,7 @@ impl ApiServer {
     }
 
     /// Sends a bookmark to every watch.
-    pub fn bookmark(&self) {
+    pub(crate) fn bookmark(&self) {
         let mut cluster = self.cluster();
         cluster.version += 1;
         let version = cluster.version;
@@ -183,7 +185,7 @@ impl ApiServer {
     }
 
     /// Forgets what happened so far, so that older positions and continue tokens are gone.
-    pub fn compact(&self) {
+    pub(crate) fn compact(&self) {
         let mut cluster = self.cluster();
         cluster.forgotten = cluster.version;
         cluster.history.clear();
@@ -191,7 +193,7 @@ impl ApiServer {
     }
 
     /// Counts versions from a lower one on, as an etcd restored from a backup does.
-    pub fn rewind(&self, version: u64) {
+    pub(crate) fn rewind(&self, version: u64) {
         let mut cluster = self.cluster();
         cluster.version = version;
         cluster.forgotten = version;
@@ -199,29 +201,29 @@ impl ApiServer {
     }
 
     /// Cuts every open watch.
-    pub fn cut_watches(&self) {
+    pub(crate) fn cut_watches(&self) {
         self.cluster().generation += 1;
         self.shared.tick();
     }
 
     /// Changes what goes wrong with a kind.
-    pub fn fault(&self, plural: &str, change: impl FnOnce(&mut Faults)) {
+    pub(crate) fn fault(&self, plural: &str, change: impl FnOnce(&mut Faults)) {
         change(self.cluster().faults.entry(plural.to_owned()).or_default());
     }
 
     /// How often a kind was asked for in this way.
-    pub fn asked(&self, plural: &str, asked: Asked) -> usize {
+    pub(crate) fn asked(&self, plural: &str, asked: Asked) -> usize {
         let key = (plural.to_owned(), asked);
         self.cluster().asked.get(&key).copied().unwrap_or_default()
     }
 
     /// Path and query of every request so far.
-    pub fn targets(&self) -> Vec<String> {
+    pub(crate) fn targets(&self) -> Vec<String> {
         self.cluster().targets.clone()
     }
 
     /// Waits until a kind was asked for so often.
-    pub async fn until_asked(&self, plural: &str, asked: Asked, times: usize) {
+    pub(crate) async fn until_asked(&self, plural: &str, asked: Asked, times: usize) {
         let mut ticks = self.shared.ticks.subscribe();
         while self.asked(plural, asked) < times {
             ticks.changed().await.expect("the server holds the sender");

@@ -313,7 +313,12 @@ impl Watch {
         if !listing {
             self.sink.metrics.restarted(self.source.name(), reason);
         }
-        let mut at_once = reason == Restart::Silent && !listing;
+        // The first attempt after a watch that worked comes at once; the pause then keeps a server that always breaks off
+        // from being asked without end.
+        let mut at_once = !listing && failure.code().is_none() && self.pause == FIRST_PAUSE;
+        if at_once {
+            self.pause *= 2;
+        }
         let mut next = resume;
         match &failure {
             Failure::Refused { status, .. } if status.code == 410 => next = Next::List,

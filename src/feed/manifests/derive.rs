@@ -190,15 +190,16 @@ fn of_service(
             });
         }
     }
-    let slice = |(number, ((_, ports), endpoints)): (usize, ((bool, Vec<Port>), Vec<Endpoint>))| {
-        EndpointSlice {
+    let mut slices = Vec::new();
+    for (number, ((_, ports), endpoints)) in groups.into_iter().enumerate() {
+        slices.push(EndpointSlice {
             key: ObjectKey::new(&key.namespace, &format!("{}.derived.{number}", key.name)),
             service: name.clone(),
             endpoints: endpoints.into(),
             ports: ports.into(),
-        }
-    };
-    groups.into_iter().enumerate().map(slice).collect()
+        });
+    }
+    slices
 }
 
 impl PodFacts {
