@@ -12,7 +12,7 @@
 //!   [`Change::ListDone`]. The same holds when a source is listed anew later: whoever receives the changes goes on
 //!   serving what it holds until the list is complete.
 //! - [`Change::Lost`] says that access to this kind is denied. It is tried again, and a success lists anew.
-//! - A malformed object is left out, named once ([`Rejections`]) and counted; everything else is served. An object that
+//! - A malformed object is left out, named once and counted; everything else is served. An object that
 //!   was known and becomes malformed is deleted: unknown, not stale.
 
 mod convert;
@@ -20,9 +20,8 @@ pub mod kube;
 pub mod manifests;
 mod rejections;
 
-pub use rejections::Rejections;
-
 use crate::model::{Change, Event};
+use rejections::Rejections;
 use std::time::Instant;
 use tokio::sync::mpsc;
 

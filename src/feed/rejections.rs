@@ -16,14 +16,14 @@ const MAX_NAMED: usize = 1_000;
 
 /// Names malformed objects once each and counts every time one is met. Clones share what was named.
 #[derive(Clone, Debug)]
-pub struct Rejections {
+pub(super) struct Rejections {
     named: Arc<Mutex<HashSet<(Source, ObjectKey)>>>,
     metrics: Feed,
 }
 
 impl Rejections {
     /// Nothing is named yet.
-    pub fn new(metrics: Feed) -> Self {
+    pub(super) fn new(metrics: Feed) -> Self {
         Self {
             named: Arc::default(),
             metrics,

@@ -190,16 +190,16 @@ fn of_service(
             });
         }
     }
-    let slice = |number, ports: Vec<Port>, endpoints: Vec<Endpoint>| EndpointSlice {
-        key: ObjectKey::new(&key.namespace, &format!("{}.derived.{number}", key.name)),
-        service: name.clone(),
-        endpoints: endpoints.into(),
-        ports: ports.into(),
-    };
-    let groups = groups.into_iter().enumerate();
-    groups
-        .map(|(number, ((_, ports), endpoints))| slice(number, ports, endpoints))
-        .collect()
+    let mut slices = Vec::new();
+    for (number, ((_, ports), endpoints)) in groups.into_iter().enumerate() {
+        slices.push(EndpointSlice {
+            key: ObjectKey::new(&key.namespace, &format!("{}.derived.{number}", key.name)),
+            service: name.clone(),
+            endpoints: endpoints.into(),
+            ports: ports.into(),
+        });
+    }
+    slices
 }
 
 impl PodFacts {

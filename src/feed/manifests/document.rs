@@ -56,7 +56,15 @@ pub(super) fn parse(path: &Path, text: &str, rejections: &Rejections) -> Result<
             (Some("discovery.k8s.io/v1"), Some("EndpointSlice")) => Source::EndpointSlices,
             _ => continue,
         };
-        items.push(item(source, value, rejections));
+        let item = item(source, value, rejections);
+        if item.key.name.is_empty() {
+            // Not an object that is wrong, but the rest of one: the file may be half written.
+            return Err(format!(
+                "expected every object to have a metadata.name, one of {} has none",
+                source.name()
+            ));
+        }
+        items.push(item);
     }
     Ok(items)
 }

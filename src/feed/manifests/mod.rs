@@ -1,9 +1,10 @@
 //! The feed from a directory of ordinary manifests, read whole at the start and again when something in it changes. It
-//! knows files and their notifications; what the documents mean is said by [`convert`](super) and [`derive`].
+//! knows files and their notifications; what the documents mean is said elsewhere.
 
 mod derive;
 mod directory;
 mod document;
+mod notices;
 
 pub use directory::Error;
 
@@ -14,15 +15,9 @@ use crate::{
     model::{Event, Source},
 };
 use directory::Directory;
-use notify::{
-    EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
-};
-use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::{
-    sync::{Notify, mpsc},
-    time::{Instant, sleep, timeout},
-};
+use notices::Notices;
+use std::path::PathBuf;
+use tokio::sync::mpsc;
 
 /// The sources that this feed lists.
 pub const SOURCES: &[Source] = &[
@@ -31,14 +26,6 @@ pub const SOURCES: &[Source] = &[
     Source::Namespaces,
     Source::Pods,
 ];
-
-/// A file is read when its directory was quiet for this long: whoever writes is then mostly done.
-const QUIET: Duration = Duration::from_millis(50);
-/// It is read after this long even if the directory is never quiet.
-const LONGEST_UNREST: Duration = Duration::from_millis(500);
-/// The directory is read again after this long without a notification: those for what a symbolic link leads to, and for
-/// a directory that was replaced, never come.
-const REREAD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Which manifests are read.
 #[derive(Clone, Debug)]
@@ -52,38 +39,25 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Manifests {
     directory: Directory,
-    changed: Arc<Notify>,
+    notices: Notices,
     metrics: metrics::Feed,
-    /// Notifies for as long as it lives.
-    _watcher: RecommendedWatcher,
 }
 
 impl Manifests {
     /// Reads the directory. A file that cannot be used is named and passed over; a directory that cannot be read or
     /// watched, or holds more than it may, is an error.
     pub fn open(options: &Options, metrics: &metrics::Feed) -> Result<Self, Error> {
-        let changed = Arc::new(Notify::new());
-        let notified = Arc::clone(&changed);
-        let watched = |error| Error::Watch(options.directory.clone(), error);
-        let mut watcher = notify::recommended_watcher(move |event| {
-            if is_change(&event) {
-                notified.notify_one();
-            }
-        })
-        .map_err(watched)?;
         let rejections = Rejections::new(metrics.clone());
         let mut directory = Directory::new(options.directory.clone(), rejections, metrics.clone());
         directory.read()?;
-        watcher
-            .watch(&options.directory, RecursiveMode::NonRecursive)
-            .map_err(watched)?;
+        let notices = Notices::of(&options.directory)
+            .map_err(|error| Error::Watch(options.directory.clone(), error))?;
         // Once more, for what changed before it was watched.
         directory.read()?;
         Ok(Self {
             directory,
-            changed,
+            notices,
             metrics: metrics.clone(),
-            _watcher: watcher,
         })
     }
 
@@ -107,7 +81,7 @@ impl Manifests {
                 return;
             }
             loop {
-                settle(&self.changed).await;
+                self.notices.next().await;
                 received = now();
                 let reading = tokio::task::spawn_blocking(move || {
                     let changed = directory.read();
@@ -142,22 +116,4 @@ async fn send(
         sink.send(received, change).await?;
     }
     Ok(())
-}
-
-/// Waits for a change, then for quiet.
-async fn settle(changed: &Notify) {
-    if timeout(REREAD_INTERVAL, changed.notified()).await.is_err() {
-        return;
-    }
-    let latest = Instant::now() + LONGEST_UNREST;
-    while Instant::now() < latest && timeout(QUIET, changed.notified()).await.is_ok() {
-        sleep(QUIET).await;
-    }
-}
-
-/// Reading is no change; otherwise each reading would cause the next.
-fn is_change(event: &notify::Result<notify::Event>) -> bool {
-    event.as_ref().map_or(true, |event| {
-        !matches!(event.kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
-    })
 }

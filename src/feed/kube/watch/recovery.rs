@@ -1,0 +1,177 @@
+//! What is done about every way in which a list or a watch fails: go on, list anew, list otherwise, wait, and say so once.
+
+use super::{Lists, Next, Stop, Watch};
+use crate::{
+    feed::{Closed, kube::requests::Failure, now},
+    metrics::Restart,
+    model::Change,
+};
+use rand::RngExt;
+use std::time::Duration;
+
+/// The first pause after a failure; doubled with each one, up to [`LONGEST_PAUSE`], as client-go's reflector does.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(800);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What may be wrong for longer than one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    Unauthorized,
+    Forbidden,
+    Throttled,
+    Refused,
+    Unreachable,
+}
+
+impl Watch {
+    /// What is done about a stop: where to go on, after which pause.
+    pub(super) async fn recover(&mut self, stop: Stop, resume: Next) -> Result<Next, Closed> {
+        let Stop::Failed(failure) = stop else {
+            return Err(Closed);
+        };
+        let listing = matches!(resume, Next::List);
+        let reason = restart_reason(&failure);
+        if !listing {
+            self.sink.metrics.restarted(self.source.name(), reason);
+        }
+        // The first attempt after a watch that worked comes at once; the pause then keeps a server that always breaks off
+        // from being asked without end.
+        let mut at_once = !listing && failure.code().is_none() && self.pause == FIRST_PAUSE;
+        if at_once {
+            self.pause *= 2;
+        }
+        let mut next = resume;
+        match &failure {
+            Failure::Refused { status, .. } if status.code == 410 => {
+                next = Next::List;
+                // The server is well again; only one that forgets what it just listed is left alone for longer.
+                if std::mem::take(&mut self.proven) {
+                    self.pause = FIRST_PAUSE;
+                }
+            }
+            Failure::Refused { status, .. } if status.code == 403 => {
+                if !self.lost {
+                    self.lost = true;
+                    self.sink.send(now(), Change::Lost(self.source)).await?;
+                }
+                next = Next::List;
+            }
+            // An etcd restored from a backup counts from an older version on. A list without one is consistent.
+            failure if failure.says("Too large resource version") => {
+                self.known = None;
+                next = Next::List;
+            }
+            failure if listing => at_once = self.judge_streaming(failure),
+            // The same position would bring the same line again.
+            Failure::Nonsense(_) => next = Next::List,
+            _ => {}
+        }
+        if reason == Restart::Expired {
+            tracing::info!(
+                source = self.source.name(),
+                "position expired, listing anew"
+            );
+        } else if !at_once {
+            self.speak_of(&failure);
+        }
+        if !at_once {
+            self.wait(&failure).await;
+        }
+        Ok(next)
+    }
+
+    /// Whether it was the server's want of streaming lists that a list failed for: then pages are asked for, at once if
+    /// it said so itself.
+    fn judge_streaming(&mut self, failure: &Failure) -> bool {
+        match (self.lists, failure) {
+            (Lists::Streaming, failure) if is_no_streaming(failure) => {
+                self.lists = Lists::Pages;
+                tracing::info!(
+                    source = self.source.name(),
+                    reason = %failure,
+                    "this API server streams no lists; listing in pages from now on"
+                );
+                return true;
+            }
+            (Lists::Streaming, Failure::Silent(_) | Failure::Ended | Failure::Nonsense(_)) => {
+                self.lists = Lists::PagesOnce;
+            }
+            (Lists::PagesOnce, _) => self.lists = Lists::Streaming,
+            _ => {}
+        }
+        false
+    }
+
+    async fn wait(&mut self, failure: &Failure) {
+        let jittered = self.pause.mul_f64(self.rng.random_range(0.5..1.0));
+        let pause = match failure {
+            Failure::Refused {
+                retry_after: Some(after),
+                ..
+            } => jittered.max(*after),
+            _ => jittered,
+        };
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(pause).await;
+    }
+
+    /// The watch works.
+    pub(super) const fn prove(&mut self) {
+        self.proven = true;
+        self.pause = FIRST_PAUSE;
+    }
+
+    /// The server did what was asked.
+    pub(super) fn sound(&mut self) {
+        self.lost = false;
+        if self.trouble.take().is_some() {
+            tracing::info!(source = self.source.name(), "resumed");
+        }
+    }
+
+    /// Says once what is wrong, until something else is.
+    fn speak_of(&mut self, failure: &Failure) {
+        let trouble = match failure.code() {
+            Some(401) => Trouble::Unauthorized,
+            Some(403) => Trouble::Forbidden,
+            Some(429) => Trouble::Throttled,
+            Some(_) => Trouble::Refused,
+            None => Trouble::Unreachable,
+        };
+        if self.trouble.replace(trouble) == Some(trouble) {
+            return;
+        }
+        let (source, resource) = (self.source.name(), self.requests.collection.resource());
+        match trouble {
+            Trouble::Unauthorized => tracing::error!(
+                source,
+                "the API server refused the credentials ({failure}); expected a token or certificate that it accepts: \
+                 see the kubeconfig, or the pod's service account"
+            ),
+            Trouble::Forbidden => tracing::error!(
+                source,
+                "access denied ({failure}); expected a ClusterRole with the verbs list and watch on {resource}, bound \
+                 to this service account or user"
+            ),
+            Trouble::Throttled => tracing::warn!(source, "the API server asks to wait: {failure}"),
+            Trouble::Refused => tracing::warn!(source, "the API server refused: {failure}"),
+            Trouble::Unreachable => tracing::warn!(source, "interrupted: {failure}"),
+        }
+    }
+}
+
+const fn restart_reason(failure: &Failure) -> Restart {
+    match failure {
+        Failure::Refused { status, .. } if status.code == 410 => Restart::Expired,
+        Failure::Refused { .. } => Restart::Refused,
+        Failure::Silent(_) => Restart::Silent,
+        Failure::Ended => Restart::Ended,
+        Failure::Broken(_) | Failure::Nonsense(_) => Restart::Broken,
+    }
+}
+
+/// How servers say that they stream no lists: the parameter is invalid (before 1.32, or switched off), or etcd reports
+/// no progress (before 3.4.25).
+fn is_no_streaming(failure: &Failure) -> bool {
+    matches!(failure.code(), Some(400 | 422)) || failure.says("RequestWatchProgress is disabled")
+}
