@@ -157,7 +157,7 @@ impl Stage {
     }
 
     /// What the upstream answers; any other name does not exist.
-    pub fn upstream(&mut self, lines: &[&str]) {
+    pub fn upstream(&self, lines: &[&str]) {
         self.upstream.zone(&lines.join("\n"));
     }
 
@@ -270,7 +270,7 @@ const MARKER: &[u8] = b"\xff\xfe\x01\0\0\x01\0\0\0\0\0\0\x07invalid\0\0\x01\0\x0
 
 impl Running {
     /// What comes back before the marker's reply does.
-    fn udp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+    fn udp(&self, packet: &[u8]) -> Option<Vec<u8>> {
         self.udp.send(packet).unwrap();
         let mut reply = vec![0; 65_535];
         // A lost datagram fails the test instead of hanging it.
@@ -293,7 +293,7 @@ impl Running {
         None
     }
 
-    fn tcp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+    fn tcp(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
