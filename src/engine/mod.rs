@@ -9,6 +9,7 @@
 mod chase;
 mod identity;
 
+pub use crate::cache::Recent;
 pub use identity::Identity;
 
 use crate::{
@@ -84,6 +85,7 @@ pub struct Engine {
 pub struct View<'e> {
     engine: &'e Engine,
     snapshot: arc_swap::Guard<Arc<Snapshot>>,
+    recent: Option<&'e mut Recent>,
 }
 
 impl Engine {
@@ -102,11 +104,13 @@ impl Engine {
         }
     }
 
-    /// Loads the snapshot; a listener does so once a batch.
-    pub fn view(&self) -> View<'_> {
+    /// Loads the snapshot; a listener does so once a batch. A thread that answers much brings its own memory of recent
+    /// answers.
+    pub fn view<'e>(&'e self, recent: Option<&'e mut Recent>) -> View<'e> {
         View {
             engine: self,
             snapshot: self.index.load(),
+            recent,
         }
     }
 
@@ -122,7 +126,7 @@ impl Engine {
             plain: true,
         };
         let now = tokio::time::Instant::now().into_std();
-        let done = match exchange.first_steps(now, out) {
+        let done = match exchange.first_steps(None, now, out) {
             Step::Done(done) => done,
             Step::Forward(query, forward) => exchange.forward(&query, &forward, out).await,
         };
@@ -132,14 +136,14 @@ impl Engine {
 
 impl View<'_> {
     /// Answers without waiting, allocating or locking, if that can be done.
-    pub fn answer_now(&self, asked: &Asked<'_>, now: Instant, out: &mut [u8]) -> Now {
+    pub fn answer_now(&mut self, asked: &Asked<'_>, now: Instant, out: &mut [u8]) -> Now {
         let exchange = Exchange {
             engine: self.engine,
             snapshot: &self.snapshot,
             asked,
             plain: false,
         };
-        match exchange.first_steps(now, out) {
+        match exchange.first_steps(self.recent.as_deref_mut(), now, out) {
             Step::Done(done) => exchange.finish(done).map_or(Now::Drop, Now::Reply),
             Step::Forward(..) => Now::NeedsAsync,
         }
@@ -179,7 +183,12 @@ struct Done {
 
 impl<'x> Exchange<'x> {
     /// Everything that needs no waiting.
-    fn first_steps(&self, now: Instant, out: &mut [u8]) -> Step<'x, 'x> {
+    fn first_steps(
+        &self,
+        recent: Option<&mut Recent>,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Step<'x, 'x> {
         if self.asked.client.port() == 0 {
             return Step::Done(None); // RFC 6335 §6: reserved; a reply could only feed a loop
         }
@@ -208,6 +217,7 @@ impl<'x> Exchange<'x> {
                         route: Route::ClusterDns,
                         answer,
                     },
+                    recent,
                     now,
                     out,
                 )
@@ -224,7 +234,7 @@ impl<'x> Exchange<'x> {
                     Elsewhere::Upstream => Route::Default,
                     Elsewhere::ClusterDns => Route::ClusterDns,
                 };
-                self.held_or_forward(query, Forward { route, answer }, now, out)
+                self.held_or_forward(query, Forward { route, answer }, recent, now, out)
             }
         }
     }
@@ -269,6 +279,7 @@ impl<'x> Exchange<'x> {
         &self,
         query: Query<'x>,
         forward: Forward<'x>,
+        recent: Option<&mut Recent>,
         now: Instant,
         out: &mut [u8],
     ) -> Step<'x, 'x> {
@@ -278,7 +289,7 @@ impl<'x> Exchange<'x> {
         if let Some(entry) = self
             .engine
             .forward
-            .held(&query.question, forward.route, now)
+            .held(&query.question, forward.route, recent, now)
         {
             return Step::Done(self.forwarded(&query, &entry, Origin::Cache, now, out));
         }
