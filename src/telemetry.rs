@@ -1,7 +1,7 @@
 //! Logs: how they are written and how often. It knows no part.
 
 use std::{
-    io,
+    io::{self, IsTerminal as _},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -49,6 +49,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, Error> {
 pub fn init(format: Format, level: &str) -> Result<(), Error> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter(level)?)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     match format {
         Format::Text => lines.finish().try_init()?,

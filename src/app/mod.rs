@@ -158,7 +158,8 @@ impl Bound {
             () = stop => Ok(()),
             part = ended.first() => Err(anyhow::anyhow!("{part} ended, and nothing goes on without it")),
         };
-        let _draining = readiness.wait_for("the end: draining");
+        // Never dropped: a process that drains does not become ready again.
+        std::mem::forget(readiness.wait_for("the end: draining"));
         drain.cancel();
         if tokio::time::timeout(DRAIN, tasks.finished()).await.is_err() {
             tracing::warn!(within = ?DRAIN, "not every task has ended");
