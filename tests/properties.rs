@@ -163,7 +163,7 @@ fn check(packet: &[u8], transport: Transport, rotation: usize) -> Result<(), Tes
     prop_assert_eq!(reply.metadata.message_type, MessageType::Response);
     prop_assert_eq!(&plain[..2], &packet[..2]);
     let size = match (Query::parse(packet), transport) {
-        (_, Transport::Tcp) => 65_535,
+        (_, Transport::Tcp | Transport::Https) => 65_535,
         (Ok(query), Transport::Udp) => query.edns.map_or(512, |edns| edns.payload.min(1232)).into(),
         (Err(_), Transport::Udp) => 12,
     };

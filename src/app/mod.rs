@@ -81,7 +81,11 @@ impl Bound {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
         let feed = Feed::open(&config, &metrics).await?;
-        let listeners = Listeners::bind(&config.listen, &options::server(&config))?;
+        let https = options::https(&config)?;
+        let mut listeners = Listeners::bind(&config.listen, &options::server(&config))?;
+        if let Some(https) = https {
+            listeners.bind_https(https)?;
+        }
         let admin = match config.admin {
             Some(address) => {
                 let admin = admin::bind(address).await;
@@ -103,6 +107,11 @@ impl Bound {
     /// Where queries are answered, in the order of the configuration.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.listeners.local_addrs()
+    }
+
+    /// Where DNS over HTTPS is answered, likewise.
+    pub fn https_addresses(&self) -> &[SocketAddr] {
+        self.listeners.https_addrs()
     }
 
     /// Where the admin server listens.
@@ -142,6 +151,9 @@ impl Bound {
         feed.start(events, &drain, &tasks, &metrics);
         for address in listeners.local_addrs() {
             tracing::info!(%address, "answering over UDP and TCP");
+        }
+        for address in listeners.https_addrs() {
+            tracing::info!(%address, "answering over HTTPS");
         }
         listeners
             .serve(Arc::new(engine), &tasks, drain.clone(), &metrics)

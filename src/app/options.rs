@@ -5,9 +5,12 @@ use crate::{
     config::{self, Config},
     engine::{self, Identity},
     forward::{self, Limits, ResolvConf},
-    index, model, server,
+    index, model,
+    server::{self, Https, Tls, TlsError},
 };
+use anyhow::Context as _;
 use std::{
+    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
@@ -74,6 +77,31 @@ pub(super) fn server(config: &Config) -> server::Options {
     }
 }
 
+/// DNS over HTTPS, if it is configured; reads its two files.
+pub(super) fn https(config: &Config) -> anyhow::Result<Option<Https>> {
+    let Some(https) = &config.https else {
+        return Ok(None);
+    };
+    let certificate = format!("https.certificate {}", https.certificate.display());
+    let key = format!("https.key {}", https.key.display());
+    let tls = Tls::from_pem(
+        &fs::read(&https.certificate).with_context(|| certificate.clone())?,
+        &fs::read(&https.key).with_context(|| key.clone())?,
+    );
+    let tls = tls.map_err(|error| {
+        let file = match error {
+            TlsError::Certificate(_) => certificate,
+            TlsError::Key(_) | TlsError::Pair => key,
+        };
+        anyhow::Error::new(error).context(file)
+    })?;
+    Ok(Some(Https {
+        listen: https.listen.clone(),
+        tls,
+        path: https.path.clone(),
+    }))
+}
+
 pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Options {
     forward::Options {
         upstreams: if config.forward.upstreams.is_empty() {
@@ -94,7 +122,7 @@ pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Opt
 /// The system's upstreams, without this server itself.
 fn from_resolv_conf(config: &Config, listening: &[SocketAddr]) -> Vec<SocketAddr> {
     let path = config.forward.resolv_conf.display();
-    let text = std::fs::read_to_string(&config.forward.resolv_conf).unwrap_or_else(|error| {
+    let text = fs::read_to_string(&config.forward.resolv_conf).unwrap_or_else(|error| {
         tracing::warn!("{path}: {error}");
         String::new()
     });
@@ -133,7 +161,7 @@ fn leads_back(server: SocketAddr, listening: &[SocketAddr]) -> bool {
 fn interface_index(name: &str) -> Option<u32> {
     let safe = !name.contains('/') && name != "..";
     let path = safe.then(|| format!("/sys/class/net/{name}/ifindex"))?;
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

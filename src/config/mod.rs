@@ -44,6 +44,8 @@ pub struct Config {
     pub udp: Udp,
     /// The TCP listeners.
     pub tcp: Tcp,
+    /// DNS over HTTPS, if it is answered.
+    pub https: Option<Https>,
     /// Where the cluster's objects come from.
     pub source: Source,
     /// The cluster's names.
@@ -76,6 +78,19 @@ pub struct Tcp {
     pub max_queries_per_connection: usize,
     /// How long a connection may be without a query.
     pub idle_timeout: Duration,
+}
+
+/// DNS over HTTPS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Https {
+    /// Addresses answered at, at least one.
+    pub listen: Vec<SocketAddr>,
+    /// A file of PEM certificates, the server's own first.
+    pub certificate: PathBuf,
+    /// A file with its key in PEM.
+    pub key: PathBuf,
+    /// The path of the URI.
+    pub path: String,
 }
 
 /// Where the cluster's objects come from.

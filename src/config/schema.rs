@@ -5,7 +5,7 @@ use super::{
     section::Section,
     value::{
         Choice, ClusterDomain, Count, List, Listener, LogFilter, Or, Path, Server, Size, Span,
-        Switch, Text, Zone,
+        Switch, Text, UriPath, Zone,
     },
     *,
 };
@@ -75,6 +75,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
             ),
         }),
         tcp: root.section("tcp", tcp),
+        https: root.section("https", https),
         source: root.section("source", |source| self::source(source, flags)),
         cluster: root.section("cluster", |cluster| self::cluster(cluster, flags)),
         forward: root.section("forward", |forward| self::forward(forward, flags)),
@@ -150,6 +151,46 @@ fn tcp(tcp: &mut Section<'_>) -> Tcp {
             "A connection without a query for so long is closed (RFC 7766 section 6.2.3 asks for a few seconds).",
         ),
     }
+}
+
+fn https(https: &mut Section<'_>) -> Option<Https> {
+    let listen = https.key(
+        "listen",
+        list(0, 16, Listener),
+        Vec::new(),
+        "Answered by DNS over HTTPS (RFC 8484, HTTP/2). None by default: it needs a certificate. Connections count among those of `tcp`, under the same limits.",
+    );
+    let certificate = https.key(
+        "certificate",
+        Or("null", Path),
+        None,
+        "A file of PEM certificates, the server's own first. Read at the start.",
+    );
+    let key = https.key(
+        "key",
+        Or("null", Path),
+        None,
+        "A file with the certificate's key in PEM, without a passphrase. Read at the start.",
+    );
+    let path = https.key(
+        "path",
+        UriPath,
+        "/dns-query".to_owned(),
+        "The URI's; the default is what clients try.",
+    );
+    if listen.is_empty() {
+        return None;
+    }
+    https.require(
+        certificate.is_some() && key.is_some(),
+        "listen needs certificate and key: there is no HTTPS without them",
+    );
+    Some(Https {
+        listen,
+        certificate: certificate?,
+        key: key?,
+        path,
+    })
 }
 
 fn source(source: &mut Section<'_>, flags: &Serve) -> Source {

@@ -269,7 +269,7 @@ impl<'x> Exchange<'x> {
     /// Longest reply that the client takes.
     fn limit(&self, query: &Query<'_>) -> usize {
         match (self.asked.transport, query.edns) {
-            (Transport::Tcp, _) => MAX_MESSAGE,
+            (Transport::Tcp | Transport::Https, _) => MAX_MESSAGE,
             (Transport::Udp, Some(edns)) => edns.payload.min(MAX_UDP_PAYLOAD).into(),
             (Transport::Udp, None) => MIN_UDP_PAYLOAD.into(),
         }

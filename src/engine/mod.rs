@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest message that TCP's framing can carry.
+/// Longest message that TCP's framing can carry, and that RFC 8484 §6 allows in HTTPS's.
 pub const MAX_MESSAGE: usize = u16::MAX as usize;
 
 /// A query as a listener hands it over.

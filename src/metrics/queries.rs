@@ -13,6 +13,7 @@ use prometheus_client::{
 pub enum Transport {
     Udp,
     Tcp,
+    Https,
 }
 
 /// Where an answer came from.
@@ -28,7 +29,7 @@ pub enum Origin {
     Upstream,
 }
 
-const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+const TRANSPORTS: [&str; 3] = ["udp", "tcp", "https"];
 const ORIGINS: [&str; 4] = ["cluster", "local", "cache", "upstream"];
 const RCODES: [&str; 8] = [
     "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS", "other",
@@ -45,7 +46,7 @@ struct Labels {
 #[derive(Clone, Debug)]
 pub struct Queries {
     answered: Box<[Counter]>,
-    dropped: [Counter; 2],
+    dropped: [Counter; TRANSPORTS.len()],
 }
 
 impl Queries {

@@ -1,6 +1,6 @@
 //! Binding: a TCP and the UDP sockets on one port for each address, or a text that says what stands in the way.
 
-use super::Options;
+use super::{Https, Options};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     fmt, io,
@@ -24,6 +24,7 @@ pub struct Listeners {
     pub(super) tcp: Vec<TcpListener>,
     pub(super) options: Options,
     addresses: Vec<SocketAddr>,
+    pub(super) https: Option<(Https, Vec<TcpListener>)>,
 }
 
 /// Why an address cannot be listened on.
@@ -43,6 +44,7 @@ impl Listeners {
             tcp: vec![],
             options: *options,
             addresses: vec![],
+            https: None,
         };
         for &address in addresses {
             let mut attempt: usize = 1;
@@ -60,6 +62,29 @@ impl Listeners {
             }
         }
         Ok(listeners)
+    }
+
+    /// Binds the addresses of DNS over HTTPS too.
+    pub fn bind_https(&mut self, mut https: Https) -> Result<(), BindError> {
+        let mut sockets = vec![];
+        for address in &mut https.listen {
+            let bound = bind_tcp(*address).and_then(|socket| {
+                *address = socket.local_addr()?;
+                Ok(socket)
+            });
+            sockets.push(bound.map_err(|error| BindError {
+                address: *address,
+                transport: "HTTPS",
+                error,
+            })?);
+        }
+        self.https = Some((https, sockets));
+        Ok(())
+    }
+
+    /// The addresses of DNS over HTTPS, likewise.
+    pub fn https_addrs(&self) -> &[SocketAddr] {
+        self.https.as_ref().map_or(&[], |(https, _)| &https.listen)
     }
 
     /// The addresses in the order given, with the ports that were taken.

@@ -5,6 +5,7 @@
 //!           └─ needs to wait ─▶ queue ─▶ dispatcher ──answer──▶ reply by the same socket
 //! TCP  listener ─▶ connection: frames ──answer_now──▶ reply
 //!                       └─ needs to wait ─▶ its own tasks ──answer──▶ reply, in the order of becoming ready
+//! HTTPS  the same, within TLS, with each message a request of HTTP/2
 //! ```
 #![warn(
     clippy::indexing_slicing,
@@ -16,12 +17,14 @@ mod batch;
 mod fallback;
 #[cfg(test)]
 mod fixture;
+mod https;
 mod limits;
 mod listen;
 mod stream;
 #[cfg(target_os = "linux")]
 mod sys;
 mod tcp;
+mod tls;
 mod udp;
 
 use crate::{
@@ -30,15 +33,17 @@ use crate::{
     metrics::{self, Metrics, Queries},
 };
 use batch::Socket;
+pub use https::Https;
 pub use listen::{BindError, Listeners};
 use std::{
     io,
-    net::UdpSocket,
+    net::{SocketAddr, UdpSocket},
     sync::Arc,
     time::{Duration, Instant},
 };
+pub use tls::{Tls, TlsError};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Semaphore, mpsc},
 };
 
@@ -52,13 +57,13 @@ pub struct Options {
     pub udp_batches: bool,
     /// UDP queries that wait for an upstream at once, at least 1; more wait in a queue, and what does not fit there is dropped.
     pub udp_in_flight: usize,
-    /// TCP queries that wait for an upstream at once, at least 1; beyond that, reading pauses. Each holds a message buffer of 64 KiB.
+    /// TCP and HTTPS queries that wait for an upstream at once, at least 1; beyond that, reading pauses. Each holds a message buffer of 64 KiB.
     pub tcp_in_flight: usize,
-    /// TCP connections in all.
+    /// TCP and HTTPS connections in all.
     pub tcp_connections: usize,
-    /// TCP connections from one client address.
+    /// TCP and HTTPS connections from one client address.
     pub tcp_connections_per_client: usize,
-    /// How long a TCP connection may be idle (RFC 7766 §6.2.3: a few seconds).
+    /// How long a TCP or HTTPS connection may be idle (RFC 7766 §6.2.3: a few seconds).
     pub tcp_idle: Duration,
     /// How long queries in flight may take to finish after the drain began.
     pub drain_within: Duration,
@@ -127,14 +132,49 @@ impl Listeners {
             shared.metrics.clone(),
         );
         for listener in self.tcp {
-            listener.set_nonblocking(true)?;
-            let listener = TcpListener::from_std(listener)?;
-            let accept = tcp::accept(listener, Arc::clone(&shared), Arc::clone(&connections));
-            let accept = until_drained(shared.drain.clone(), options.drain_within, accept);
+            let plain = Arc::clone(&shared);
+            let serve = move |stream, client, admitted| {
+                tcp::serve(stream, client, Arc::clone(&plain), admitted)
+            };
+            let accept = accept(listener, &shared, &connections, options.drain_within, serve)?;
             tasks.essential("tcp listener", accept);
+        }
+        let Some((https, listeners)) = self.https else {
+            return Ok(());
+        };
+        let (tasks_of_streams, path) = (tasks.clone(), https.path);
+        let endpoint = https::Endpoint::new(https.tls, path, Arc::clone(&shared), tasks_of_streams);
+        let endpoint = Arc::new(endpoint);
+        for listener in listeners {
+            let endpoint = Arc::clone(&endpoint);
+            let serve = move |stream, client, admitted| {
+                Arc::clone(&endpoint).serve(stream, client, admitted)
+            };
+            let accept = accept(listener, &shared, &connections, options.drain_within, serve)?;
+            tasks.essential("https listener", accept);
         }
         Ok(())
     }
+}
+
+/// The loop of one listener of connections, until it is drained.
+fn accept<S, C>(
+    listener: std::net::TcpListener,
+    shared: &Arc<Shared>,
+    connections: &Arc<limits::Connections>,
+    drain_within: Duration,
+    serve: S,
+) -> io::Result<impl Future<Output = ()> + use<S, C>>
+where
+    S: Fn(TcpStream, SocketAddr, limits::Admitted) -> C,
+    C: Future<Output = ()> + Send + 'static,
+{
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let (shared, connections) = (Arc::clone(shared), Arc::clone(connections));
+    let drain = shared.drain.clone();
+    let accept = tcp::accept(listener, shared, connections, serve);
+    Ok(until_drained(drain, drain_within, accept))
 }
 
 /// Runs `work` to its end, but at most for the given time after the drain began.

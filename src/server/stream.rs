@@ -36,10 +36,10 @@ const IN_FLIGHT: usize = 32;
 const MESSAGE_BYTES: usize = 65_535;
 
 /// A message must be complete this long after its first octet: a client that sends slowly holds a place for nothing.
-const MESSAGE_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const MESSAGE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Replies must be taken this long after their write began.
-const WRITE_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
 /// No more replies are made while this many octets wait behind the write under way.
 const OUTPUT_BYTES: usize = 65_536;
@@ -49,7 +49,7 @@ const READ_BYTES: usize = 4096;
 
 /// How long to go on reading after our last octet: closing with octets unread resets the connection, and the client
 /// may lose what was sent to it.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug)]

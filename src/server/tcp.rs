@@ -1,4 +1,5 @@
-//! The TCP listener: lets connections in within the limits, and outlives every failure to accept one. It reads no byte.
+//! The TCP listener: lets connections in within the limits, and outlives every failure to accept one. It reads no byte, and
+//! knows no framing.
 
 use super::{
     Seldom, Shared,
@@ -22,8 +23,13 @@ use tokio::{
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts until the drain, and then waits for the connections.
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, limits: Arc<Connections>) {
+/// Accepts until the drain, and then waits for the connections. Each is given to `serve`.
+pub(super) async fn accept<C: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    limits: Arc<Connections>,
+    serve: impl Fn(TcpStream, SocketAddr, Admitted) -> C,
+) {
     let mut connections = JoinSet::new();
     let mut warned = Seldom::default();
     let mut pause = FIRST_PAUSE;
@@ -37,7 +43,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, limits: A
             Ok((stream, client)) => {
                 pause = FIRST_PAUSE;
                 if let Ok(admitted) = limits.admit(client.ip()) {
-                    connections.spawn(serve(stream, client, Arc::clone(&shared), admitted));
+                    connections.spawn(serve(stream, client, admitted));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -57,7 +63,13 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, limits: A
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve(stream: TcpStream, client: SocketAddr, shared: Arc<Shared>, admitted: Admitted) {
+/// Serves a connection of plain DNS over TCP to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    client: SocketAddr,
+    shared: Arc<Shared>,
+    admitted: Admitted,
+) {
     let metrics = shared.metrics.clone();
     let local = stream.set_nodelay(true).and_then(|()| stream.local_addr());
     let closed = match local {

@@ -9,7 +9,7 @@ use super::tree::{Content, Node, Place, parse};
 pub(crate) use addresses::{ClusterDomain, Listener, Server, Zone};
 use std::ops::RangeInclusive;
 pub(crate) use units::{Size, Span};
-pub(crate) use words::{Choice, Count, LogFilter, Path, Switch, Text};
+pub(crate) use words::{Choice, Count, LogFilter, Path, Switch, Text, UriPath};
 
 /// What may stand as the value of a key.
 pub(super) trait Kind {

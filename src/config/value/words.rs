@@ -98,6 +98,28 @@ impl Word for Path {
     }
 }
 
+/// The path of a URI, as requests spell it.
+pub(crate) struct UriPath;
+
+impl Word for UriPath {
+    type Value = String;
+
+    fn expected(&self) -> String {
+        "a path of a URI such as `/dns-query`, at most 255 octets: letters, digits and `/-._~`"
+            .to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Option<String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+        let fits = text.starts_with('/') && text.len() <= 255 && text.chars().all(plain);
+        fits.then(|| text.to_owned())
+    }
+
+    fn show(&self, value: &String) -> String {
+        quoted_if_needed(value)
+    }
+}
+
 /// A text of 1 to `.0` octets.
 pub(crate) struct Text(pub(crate) usize);
 
