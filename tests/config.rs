@@ -271,6 +271,11 @@ fn keys_that_exclude_or_need_each_other_are_refused_over_file_and_flags() {
             "cluster: scope headless needs",
         ),
         (
+            "https: {listen: [\"[::]:443\"], key: k}",
+            &[],
+            "1:8: https: listen needs certificate and key",
+        ),
+        (
             "listen: [10.0.0.10:53]",
             &["--upstream", "10.0.0.10"],
             "1:1: a server of forward.upstreams",
@@ -460,6 +465,8 @@ fn limits_are_inclusive() {
         "listen: []".to_owned(),
         "listen: 127.0.0.1:53".to_owned(),
         "identity: {id: \"\"}".to_owned(),
+        "https: {path: dns-query}".to_owned(),
+        "https: {path: \"/?\"}".to_owned(),
     ] {
         assert!(parse(&bad).is_err(), "{bad}");
     }

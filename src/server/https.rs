@@ -157,7 +157,8 @@ impl Endpoint {
                 biased;
                 () = admitted.evicted() => return Closed::Evicted,
                 done = connection.as_mut() => {
-                    return done.map_or(Closed::Broken, |()| ending.unwrap_or(Closed::Finished));
+                    // Clients that are told that it ends often leave without a word.
+                    return ending.unwrap_or(done.map_or(Closed::Broken, |()| Closed::Finished));
                 }
                 _ = under_way.changed() => None,
                 () = drain.cancelled(), if ending.is_none() => Some(Closed::Drained),

@@ -59,16 +59,14 @@ impl Endpoint {
 
     /// The DNS message of a request.
     async fn message(&self, request: Request<Incoming>) -> Result<Bytes, Refusal> {
-        if request.uri().path() != self.path {
-            return Err(Refusal(StatusCode::NOT_FOUND, "not found\n"));
-        }
         match *request.method() {
+            Method::GET | Method::POST if request.uri().path() != self.path => {
+                Err(Refusal(StatusCode::NOT_FOUND, "not found\n"))
+            }
             Method::GET => in_query(request.uri().query().unwrap_or_default()),
             Method::POST => in_body(request).await,
-            _ => Err(Refusal(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "expected GET or POST\n",
-            )),
+            // Without a text: to HEAD, one would break the framing.
+            _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "")),
         }
     }
 
