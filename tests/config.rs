@@ -243,7 +243,7 @@ fn what_is_no_yaml_is_refused_with_its_place() {
 
 #[test]
 fn keys_that_exclude_or_need_each_other_are_refused_over_file_and_flags() {
-    let cases: [(&str, &[&str], &str); 7] = [
+    let cases: [(&str, &[&str], &str); 8] = [
         (
             "source: {manifests: a, kubeconfig: b}",
             &[],
