@@ -158,7 +158,7 @@ impl Endpoint {
                 () = admitted.evicted() => return Closed::Evicted,
                 done = connection.as_mut() => {
                     // Clients that are told that it ends often leave without a word.
-                    return ending.unwrap_or(done.map_or(Closed::Broken, |()| Closed::Finished));
+                    return ending.unwrap_or_else(|| done.map_or(Closed::Broken, |()| Closed::Finished));
                 }
                 _ = under_way.changed() => None,
                 () = drain.cancelled(), if ending.is_none() => Some(Closed::Drained),
