@@ -22,16 +22,16 @@ use hickory_proto::{
     rr::{Name, RecordType},
 };
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
-    body::Bytes,
+    body::{Bytes, Frame},
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prometheus_client::registry::Registry;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use support::{
     engine, objects,
     upstream::{Act, FakeUpstream},
@@ -54,6 +54,9 @@ use tokio_rustls::{
 /// Gives up on what was lost, so that the test fails and does not hang.
 const LOST_AFTER: Duration = Duration::from_secs(20);
 
+/// What a client takes unread: less than the longest answers.
+const STREAM_WINDOW: u32 = 16 << 10;
+
 const PATH: &str = "/dns-query";
 const MESSAGE: &str = "application/dns-message";
 
@@ -72,6 +75,8 @@ struct Server {
     metrics: Metrics,
     connections: JoinSet<hyper::Result<()>>,
 }
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A response: status, content type, body.
 type Response = (StatusCode, String, Vec<u8>);
@@ -133,12 +138,10 @@ impl Server {
         let connector = TlsConnector::from(Arc::new(config));
         let name = "localhost".try_into().unwrap();
         let stream = within(connector.connect(name, stream)).await.ok()?;
-        let (requests, connection) = within(Box::pin(http2::handshake(
-            TokioExecutor::new(),
-            TokioIo::new(stream),
-        )))
-        .await
-        .ok()?;
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.initial_stream_window_size(STREAM_WINDOW);
+        let handshake = Box::pin(http.handshake(TokioIo::new(stream)));
+        let (requests, connection) = within(handshake).await.ok()?;
         self.connections.spawn(connection);
         Some(Client(requests))
     }
@@ -171,10 +174,10 @@ impl Server {
 }
 
 #[derive(Clone)]
-struct Client(SendRequest<Full<Bytes>>);
+struct Client(SendRequest<Body>);
 
 impl Client {
-    async fn send(&self, request: Request<Full<Bytes>>) -> Response {
+    async fn send(&self, request: Request<Body>) -> Response {
         within(async {
             let response = self.0.clone().send_request(request).await.unwrap();
             let (head, body) = response.into_parts();
@@ -205,14 +208,15 @@ impl Client {
     }
 }
 
-fn request(method: Method, target: &str, kind: &str, body: &[u8]) -> Request<Full<Bytes>> {
+fn request(method: Method, target: &str, kind: &str, body: &[u8]) -> Request<Body> {
     let mut request = Request::builder()
         .method(method)
         .uri(format!("https://localhost{target}"));
     if !kind.is_empty() {
         request = request.header(header::CONTENT_TYPE, kind);
     }
-    request.body(Full::from(body.to_vec())).unwrap()
+    let body = Full::from(body.to_vec());
+    request.body(body.boxed_unsync()).unwrap()
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
@@ -436,6 +440,34 @@ async fn what_is_under_way_is_answered_on_drain() {
     within(server.tasks.finished()).await;
     assert_eq!(server.metrics.server.closed(Closed::Drained).get(), 1);
     assert!(TcpStream::connect(server.https).await.is_err());
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let mut server = serve(&web(), Options::default()).await;
+    let client = server.connect().await;
+    tokio::time::pause(); // from here on, what is waited for is a timer
+    let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+    let slow = request(Method::POST, PATH, MESSAGE, b"");
+    let slow = slow.map(|_| StreamBody::new(never).boxed_unsync());
+    assert_eq!(client.send(slow).await.0, StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_answers_loses_its_connection() {
+    let mut server = serve(&big(4_000), Options::default()).await;
+    let mut client = server.connect().await;
+    let query = query("big.default.svc.cluster.local.", false);
+    let request = request(Method::POST, PATH, MESSAGE, &query);
+    let untaken = within(client.0.send_request(request)).await.unwrap();
+    tokio::time::pause();
+    within(server.connections.join_next())
+        .await
+        .unwrap()
+        .unwrap()
+        .ok();
+    assert_eq!(server.metrics.server.closed(Closed::SlowReader).get(), 1);
+    drop(untaken);
 }
 
 #[tokio::test]
