@@ -58,7 +58,7 @@ const HITS: usize = 100_000;
 #[allow(clippy::disallowed_methods, reason = "an Instant has no other source")]
 fn a_reply_allocates_nothing_and_a_hit_only_what_mokas_cleaning_needs() {
     let now = Instant::now();
-    let cache = Cache::new(1 << 20);
+    let cache = Cache::new(1 << 20, 1 << 10);
     let key = |n: u32| {
         let name = NameKey::from_text(&format!("n{n}.example.org")).unwrap();
         let (qtype, qclass) = (1, 1);
