@@ -112,11 +112,16 @@ pub struct Awaited {
 impl Readiness {
     /// Makes the process unready until the guard is dropped.
     pub fn wait_for(&self, part: &'static str) -> Awaited {
-        *self.lock().entry(part).or_default() += 1;
+        self.end(part);
         Awaited {
             part,
             readiness: self.clone(),
         }
+    }
+
+    /// Makes the process unready for good.
+    pub fn end(&self, part: &'static str) {
+        *self.lock().entry(part).or_default() += 1;
     }
 
     /// The parts still awaited, in alphabetical order.

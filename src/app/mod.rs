@@ -170,7 +170,7 @@ impl Bound {
             () = stop => Ok(()),
             part = ended.first() => Err(anyhow::anyhow!("{part} ended, and nothing goes on without it")),
         };
-        let _draining = readiness.wait_for("draining");
+        readiness.end("draining");
         drain.cancel();
         let finished = async {
             tasks.finished().await;
