@@ -49,6 +49,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, Error> {
 pub fn init(format: Format, level: &str) -> Result<(), Error> {
     let mut lines = tracing_subscriber::fmt()
         .with_env_filter(filter(level)?)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     if !io::stderr().is_terminal() {
         lines = lines.with_ansi(false);
