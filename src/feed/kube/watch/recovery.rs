@@ -7,7 +7,7 @@ use crate::{
     model::Change,
 };
 use rand::RngExt;
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 /// The first pause after a failure; doubled with each one, up to [`LONGEST_PAUSE`], as client-go's reflector does.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(800);
@@ -125,9 +125,23 @@ impl Watch {
     /// The server did what was asked.
     pub(super) fn sound(&mut self) {
         self.lost = false;
-        if self.trouble.take().is_some() {
+        if self.is_news(None) {
             tracing::info!(source = self.source.name(), "resumed");
         }
+    }
+
+    /// Notes what is wrong, if anything, and says whether that is to be spoken of. Refused credentials are spoken of once
+    /// for all sources: they are the same.
+    fn is_news(&mut self, trouble: Option<Trouble>) -> bool {
+        const UNAUTHORIZED: Option<Trouble> = Some(Trouble::Unauthorized);
+        let before = std::mem::replace(&mut self.trouble, trouble);
+        if before == trouble {
+            return false;
+        }
+        if before == UNAUTHORIZED {
+            self.unauthorized.fetch_sub(1, Ordering::Relaxed);
+        }
+        trouble != UNAUTHORIZED || self.unauthorized.fetch_add(1, Ordering::Relaxed) == 0
     }
 
     /// Says once what is wrong, until something else is.
@@ -139,13 +153,12 @@ impl Watch {
             Some(_) => Trouble::Refused,
             None => Trouble::Unreachable,
         };
-        if self.trouble.replace(trouble) == Some(trouble) {
+        if !self.is_news(Some(trouble)) {
             return;
         }
         let (source, resource) = (self.source.name(), self.requests.collection.resource());
         match trouble {
             Trouble::Unauthorized => tracing::error!(
-                source,
                 "the API server refused the credentials ({failure}); expected a token or certificate that it accepts: \
                  see the kubeconfig, or the pod's service account"
             ),
