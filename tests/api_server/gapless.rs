@@ -98,11 +98,11 @@ impl Gapless {
         value.trim().parse().expect("a whole number")
     }
 
-    /// Waits until a series has, or has passed, a value.
-    pub async fn until_metric(&self, series: &str, at_least: u64) {
-        poll(&format!("{series} is {at_least}"), async || {
+    /// Waits until a series is as it should be.
+    pub async fn until_metric(&self, series: &str, is_right: impl Fn(u64) -> bool) {
+        poll(series, async || {
             let value = self.metric(series).await;
-            (value >= at_least)
+            is_right(value)
                 .then_some(())
                 .ok_or_else(|| value.to_string())
         })

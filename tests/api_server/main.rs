@@ -13,6 +13,10 @@ mod control_plane;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod changes;
 mod gapless;
+mod lists;
 mod names;
+mod outages;
+mod relay;
 mod requests;

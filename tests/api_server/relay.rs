@@ -1,0 +1,75 @@
+//! A road to the API server that can be cut and closed: a relay of TCP connections, and a kubeconfig that leads to it.
+
+use std::path::{Path, PathBuf};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// What the relay does with connections, those that stand as those that come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Road {
+    Open { cuts: usize },
+    Closed,
+}
+
+pub struct Relay {
+    pub kubeconfig: PathBuf,
+    road: watch::Sender<Road>,
+}
+
+impl Relay {
+    /// Starts it before the server of a kubeconfig, and puts another kubeconfig beside that one.
+    pub async fn start(kubeconfig: &Path) -> Self {
+        let text = std::fs::read_to_string(kubeconfig).unwrap();
+        let (_, rest) = text.split_once("https://").expect("a server");
+        let server = rest.split('\'').next().expect("an address").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap().to_string();
+        let relayed = kubeconfig.with_extension("relayed");
+        std::fs::write(&relayed, text.replace(&server, &here)).unwrap();
+
+        let road = watch::Sender::new(Road::Open { cuts: 0 });
+        let seen = road.subscribe();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(relay(client, server.clone(), seen.clone()));
+            }
+        });
+        Self {
+            kubeconfig: relayed,
+            road,
+        }
+    }
+
+    /// Breaks every connection; new ones are let through.
+    pub fn cut(&self) {
+        self.road.send_modify(|road| {
+            *road = match *road {
+                Road::Open { cuts } => Road::Open { cuts: cuts + 1 },
+                Road::Closed => Road::Open { cuts: 0 },
+            }
+        });
+    }
+
+    /// Breaks every connection, and new ones at once, until the next [`cut`](Self::cut).
+    pub fn close(&self) {
+        self.road.send_replace(Road::Closed);
+    }
+}
+
+async fn relay(mut client: TcpStream, server: String, mut road: watch::Receiver<Road>) {
+    let at_first = *road.borrow_and_update();
+    if at_first == Road::Closed {
+        return;
+    }
+    let Ok(mut server) = TcpStream::connect(server).await else {
+        return;
+    };
+    // Whichever ends first, both connections end with this task.
+    tokio::select! {
+        _ = copy_bidirectional(&mut client, &mut server) => {}
+        _ = road.changed() => {}
+    }
+}
