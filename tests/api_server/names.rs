@@ -127,7 +127,7 @@ const HEADLESS: [(&str, &str); 9] = [
     (
         "_sql._tcp.db.shop.svc.cluster.local. SRV",
         "NOERROR aa
-        _sql._tcp.db.shop.svc.cluster.local. 1 IN SRV 0 50 5432 db-0.db.shop.svc.cluster.local.
+        _sql._tcp.db.shop.svc.cluster.local. 1 IN SRV 0 100 5432 db-0.db.shop.svc.cluster.local.
         add: db-0.db.shop.svc.cluster.local. 1 IN A 10.244.0.10
         add: db-0.db.shop.svc.cluster.local. 1 IN AAAA fd00:244::10",
     ),

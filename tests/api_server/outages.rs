@@ -53,6 +53,7 @@ async fn answers_go_on_while_the_api_server_is_gone_and_changes_follow_when_it_i
     let mut control_plane = ControlPlane::start().await;
     control_plane.apply(&service(20)).await;
     control_plane.apply(&service(21)).await;
+    tracing_subscriber::fmt().init();
     let gapless = Gapless::synced(&control_plane.gapless_kubeconfig(), |_| {}).await;
     control_plane.kill_api_server();
     for source in SOURCES {
