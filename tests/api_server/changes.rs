@@ -2,11 +2,11 @@
 
 use crate::{
     control_plane::ControlPlane,
-    gapless::{Gapless, ask},
+    gapless::{Asking, Gapless},
     support::ask::normal,
 };
-use std::{collections::BTreeSet, time::Duration};
-use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const HEADLESS: &str = "{apiVersion: v1, kind: Service, metadata: {name: web},
     spec: {type: ClusterIP, clusterIP: None, ports: [{name: http, port: 80}]}}";
@@ -112,32 +112,6 @@ async fn a_created_slice_is_answered_and_a_deleted_one_gone_without_a_wrong_answ
     assert!(gapless.metric(count).await >= 2 * TIMES as u64);
 }
 
-/// Asks without a pause until it is finished; says which answers there were.
-struct Asking {
-    finish: oneshot::Sender<()>,
-    answers: JoinHandle<BTreeSet<String>>,
-}
-
-impl Asking {
-    fn start(gapless: &Gapless, question: &str) -> Self {
-        let (finish, mut finished) = oneshot::channel();
-        let (server, question) = (gapless.address, question.to_owned());
-        let answers = tokio::spawn(async move {
-            let mut answers = BTreeSet::new();
-            while finished.try_recv().is_err() {
-                answers.insert(ask(server, &question).await);
-            }
-            answers
-        });
-        Self { finish, answers }
-    }
-
-    async fn finish(self) -> BTreeSet<String> {
-        self.finish.send(()).unwrap();
-        self.answers.await.unwrap()
-    }
-}
-
 /// A headless service can get a cluster IP only by way of another type: the address cannot be changed otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs KUBEBUILDER_ASSETS"]
@@ -174,9 +148,11 @@ async fn a_service_that_changes_its_type_has_the_answer_of_one_type_at_any_time(
     assert_eq!(asking.finish().await, right.into());
 }
 
+/// The two watches say in no order that a slice has left one of them and come into the other: the name that stands in
+/// this slice alone may be missing for a moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs KUBEBUILDER_ASSETS"]
-async fn a_slice_that_moves_between_watches_leaves_the_names_of_others_alone() {
+async fn a_slice_that_changes_its_labels_leaves_its_services_name_alone() {
     let control_plane = ControlPlane::start().await;
     control_plane.apply(HEADLESS).await;
     control_plane.apply(&slice(1, CONTROLLED)).await;
@@ -184,10 +160,14 @@ async fn a_slice_that_moves_between_watches_leaves_the_names_of_others_alone() {
     let gapless = Gapless::synced(&control_plane.gapless_kubeconfig(), |_| {}).await;
     let name = "web.default.svc.cluster.local.";
     let (moving, there) = endpoint(2);
-    let service = Asking::start(&gapless, &format!("{name} A"));
-    let own = Asking::start(&gapless, &moving);
-    for _ in 0..25 {
-        for (labels, controlled, foreign) in [(BY_HAND, 1, 1), (CONTROLLED, 2, 0)] {
+    let of_service = Asking::start(&gapless, &format!("{name} A"));
+    let of_endpoint = Asking::start(&gapless, &moving);
+    for _ in 0..17 {
+        for (labels, controlled, foreign, answer) in [
+            (BY_HAND, 1, 1, &*there),
+            (CONTROLLED, 2, 0, &there),
+            (NOT_HEADLESS, 1, 0, NXDOMAIN),
+        ] {
             control_plane.apply(&slice(2, labels)).await;
             gapless
                 .until_metric(SLICES, |held| held == controlled)
@@ -195,8 +175,11 @@ async fn a_slice_that_moves_between_watches_leaves_the_names_of_others_alone() {
             gapless
                 .until_metric(FOREIGN_SLICES, |held| held == foreign)
                 .await;
-            gapless.expect(&moving, &there).await;
+            gapless.expect(&moving, answer).await;
         }
     }
-    println!("{:?}\n{:?}", service.finish().await, own.finish().await);
+    let both = format!("NOERROR aa\n{name} 1 IN A 10.244.1.1\n{name} 1 IN A 10.244.1.2");
+    let one = format!("NOERROR aa\n{name} 1 IN A 10.244.1.1");
+    assert_eq!(of_service.finish().await, [both, one].into());
+    assert_eq!(of_endpoint.finish().await, [there, NXDOMAIN.into()].into());
 }

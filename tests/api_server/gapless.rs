@@ -9,11 +9,12 @@ use gapless::{
     app::Bound,
     config::{Config, Source},
 };
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     sync::oneshot,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -137,4 +138,30 @@ pub async fn ask(server: SocketAddr, question: &str) -> String {
     let text = describe(&ask, &reply);
     let lines = text.lines().filter(|line| !line.starts_with("auth: "));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Asks without a pause until it is finished; says which answers there were.
+pub struct Asking {
+    finish: oneshot::Sender<()>,
+    answers: JoinHandle<BTreeSet<String>>,
+}
+
+impl Asking {
+    pub fn start(gapless: &Gapless, question: &str) -> Self {
+        let (finish, mut finished) = oneshot::channel();
+        let (server, question) = (gapless.address, question.to_owned());
+        let answers = tokio::spawn(async move {
+            let mut answers = BTreeSet::new();
+            while finished.try_recv().is_err() {
+                answers.insert(ask(server, &question).await);
+            }
+            answers
+        });
+        Self { finish, answers }
+    }
+
+    pub async fn finish(self) -> BTreeSet<String> {
+        self.finish.send(()).unwrap();
+        self.answers.await.unwrap()
+    }
 }

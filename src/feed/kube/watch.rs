@@ -35,7 +35,7 @@ pub(super) struct Watch {
     pause: Duration,
     /// Whether a watch has worked since the last list.
     proven: bool,
-    lost: bool,
+    access: recovery::Access,
     /// The kind of trouble that was last spoken of.
     trouble: Option<recovery::Trouble>,
 }
@@ -95,7 +95,7 @@ impl Watch {
             known: None,
             pause: recovery::FIRST_PAUSE,
             proven: false,
-            lost: false,
+            access: recovery::Access::Given,
             trouble: None,
         }
     }
