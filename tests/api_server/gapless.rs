@@ -8,13 +8,14 @@ use crate::{
 use gapless::{
     app::Bound,
     config::{Config, Source},
+    lifecycle::Tasks,
 };
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     sync::oneshot,
-    task::JoinHandle,
+    task::JoinSet,
     time::timeout,
 };
 
@@ -46,7 +47,7 @@ impl Gapless {
         let bound = Bound::new(config).await.unwrap();
         let (address, admin) = (bound.addresses()[0], bound.admin_address().unwrap());
         let (_stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(Box::pin(async {
+        Tasks::new().0.brief(Box::pin(async {
             bound.run(async { drop(stopped.await) }).await.unwrap();
         }));
         Self {
@@ -143,25 +144,26 @@ pub async fn ask(server: SocketAddr, question: &str) -> String {
 /// Asks without a pause until it is finished; says which answers there were.
 pub struct Asking {
     finish: oneshot::Sender<()>,
-    answers: JoinHandle<BTreeSet<String>>,
+    asking: JoinSet<BTreeSet<String>>,
 }
 
 impl Asking {
     pub fn start(gapless: &Gapless, question: &str) -> Self {
         let (finish, mut finished) = oneshot::channel();
         let (server, question) = (gapless.address, question.to_owned());
-        let answers = tokio::spawn(async move {
+        let mut asking = JoinSet::new();
+        asking.spawn(async move {
             let mut answers = BTreeSet::new();
             while finished.try_recv().is_err() {
                 answers.insert(ask(server, &question).await);
             }
             answers
         });
-        Self { finish, answers }
+        Self { finish, asking }
     }
 
-    pub async fn finish(self) -> BTreeSet<String> {
+    pub async fn finish(mut self) -> BTreeSet<String> {
         self.finish.send(()).unwrap();
-        self.answers.await.unwrap()
+        self.asking.join_next().await.expect("one task").unwrap()
     }
 }

@@ -27,7 +27,7 @@ async fn without_the_feature_watch_list_three_pages_are_listed_and_then_watched(
 }
 
 async fn three_pages(control_plane: ControlPlane) {
-    let manifests = (1..=SERVICES).map(|n| service(n));
+    let manifests = (1..=SERVICES).map(service);
     stream::iter(manifests)
         .for_each_concurrent(AT_ONCE, async |manifest| {
             control_plane.apply(&manifest).await

@@ -1,22 +1,19 @@
-//! A road to the API server that can be cut and closed: a relay of TCP connections, and a kubeconfig that leads to it.
+//! A road to the API server that can be cut and closed: a relay of TCP connections, and a kubeconfig that leads to it. It
+//! knows nothing of what it carries.
 
 use std::path::{Path, PathBuf};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     sync::watch,
+    task::JoinSet,
 };
-
-/// What the relay does with connections, those that stand as those that come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Road {
-    Open { cuts: usize },
-    Closed,
-}
 
 pub struct Relay {
     pub kubeconfig: PathBuf,
-    road: watch::Sender<Road>,
+    /// Whether it is open; connections end with every word on it.
+    road: watch::Sender<bool>,
+    _accepting: JoinSet<()>,
 }
 
 impl Relay {
@@ -30,38 +27,35 @@ impl Relay {
         let relayed = kubeconfig.with_extension("relayed");
         std::fs::write(&relayed, text.replace(&server, &here)).unwrap();
 
-        let road = watch::Sender::new(Road::Open { cuts: 0 });
+        let road = watch::Sender::new(true);
         let seen = road.subscribe();
-        tokio::spawn(async move {
+        let mut _accepting = JoinSet::new();
+        _accepting.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(relay(client, server.clone(), seen.clone()));
+                connections.spawn(relay(client, server.clone(), seen.clone()));
             }
         });
         Self {
             kubeconfig: relayed,
             road,
+            _accepting,
         }
     }
 
     /// Breaks every connection; new ones are let through.
     pub fn cut(&self) {
-        self.road.send_modify(|road| {
-            *road = match *road {
-                Road::Open { cuts } => Road::Open { cuts: cuts + 1 },
-                Road::Closed => Road::Open { cuts: 0 },
-            }
-        });
+        self.road.send_replace(true);
     }
 
     /// Breaks every connection, and new ones at once, until the next [`cut`](Self::cut).
     pub fn close(&self) {
-        self.road.send_replace(Road::Closed);
+        self.road.send_replace(false);
     }
 }
 
-async fn relay(mut client: TcpStream, server: String, mut road: watch::Receiver<Road>) {
-    let at_first = *road.borrow_and_update();
-    if at_first == Road::Closed {
+async fn relay(mut client: TcpStream, server: String, mut road: watch::Receiver<bool>) {
+    if !*road.borrow_and_update() {
         return;
     }
     let Ok(mut server) = TcpStream::connect(server).await else {
