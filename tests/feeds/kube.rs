@@ -287,6 +287,7 @@ async fn a_denied_kind_is_lost_until_access_comes_and_the_others_are_served() {
     server.apply(&service("a"));
     server.apply(&json!({"kind": "Namespace", "metadata": {"name": "shop"}}));
     let mut feed = start(&server);
+    feed.view.patience = Duration::from_secs(3_600);
     feed.view
         .until_it("services lost, namespaces listed", |view| {
             view.lost.contains(&Source::Services) && view.lists.contains_key(&Source::Namespaces)
