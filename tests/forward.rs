@@ -97,7 +97,7 @@ impl Bench {
     }
 
     fn held(&self, name: &str) -> Option<Vec<String>> {
-        let held = self.forwarder.held(&a(name), Route::Default, now());
+        let held = self.forwarder.held(&a(name), Route::Default, None, now());
         held.map(|entry| lines(&entry, name))
     }
 }
@@ -303,7 +303,7 @@ async fn an_answer_too_long_for_a_datagram_comes_whole_and_is_cut_for_who_cannot
     assert_eq!(upstream.asked(), Asked { udp: 1, tcp: 1 });
     let entry = bench
         .forwarder
-        .held(&a("big.example.org"), Route::Default, now())
+        .held(&a("big.example.org"), Route::Default, None, now())
         .unwrap();
     let packet = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x03big\x07example\x03org\0\0\x01\0\x01";
     let query = Query::parse(packet).unwrap();
@@ -538,7 +538,7 @@ async fn routes_do_not_share_answers() {
     assert!(
         bench
             .forwarder
-            .held(&question, Route::ClusterDns, now())
+            .held(&question, Route::ClusterDns, None, now())
             .is_none()
     );
     let entry = bench
@@ -567,7 +567,7 @@ async fn do_and_cd_are_asked_and_kept_apart() {
         assert!(
             bench
                 .forwarder
-                .held(&question, Route::Default, now())
+                .held(&question, Route::Default, None, now())
                 .is_none()
         );
         bench

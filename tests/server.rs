@@ -105,7 +105,11 @@ fn query(id: u16, label: &str) -> Vec<u8> {
     header.write(&mut query).unwrap();
     query.push(u8::try_from(label.len()).unwrap());
     query.extend_from_slice(label.as_bytes());
-    query.extend_from_slice(b"\x07example\x00\x00\x01\x00\x01");
+    // A transfer is refused at once, without records; an address has to be asked for elsewhere.
+    let qtype = if label == PLAIN { 252 } else { 1 };
+    query.extend_from_slice(&[7]);
+    query.extend_from_slice(b"example\x00");
+    query.extend_from_slice(&[0, qtype, 0, 1]);
     query
 }
 

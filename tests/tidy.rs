@@ -22,7 +22,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("answer", &["index", "wire"]),
     ("forward", &["cache", "lifecycle", "metrics", "wire"]),
     // The only way from a query's bytes to an answer's.
-    ("engine", &["answer", "forward", "metrics", "wire"]),
+    (
+        "engine",
+        &["answer", "cache", "forward", "index", "metrics", "wire"],
+    ),
     // Edges.
     ("server", &["engine", "lifecycle", "metrics", "wire"]),
     ("admin", &["lifecycle", "metrics"]),

@@ -3,10 +3,12 @@
 
 mod entry;
 mod key;
+mod recent;
 mod ttl;
 
 pub use entry::Entry;
 pub use key::Key;
+pub use recent::Recent;
 pub use ttl::{Bounds, FAILURE_MAX, NEGATIVE_MAX, POSITIVE_MAX, failure};
 
 use moka::{Expiry, notification::RemovalCause, sync};
@@ -144,7 +146,7 @@ mod tests {
         Response::parse(message.to_vec().unwrap()).unwrap()
     }
 
-    fn key(name: &str) -> Key {
+    pub(super) fn key(name: &str) -> Key {
         let question = Question {
             name: NameKey::from_text(name).unwrap(),
             qtype: 16,
@@ -155,7 +157,7 @@ mod tests {
         Key::new(&question, 0)
     }
 
-    fn entry(ttl: u32, text_len: usize, now: Instant) -> Arc<Entry> {
+    pub(super) fn entry(ttl: u32, text_len: usize, now: Instant) -> Arc<Entry> {
         let text = "\"".to_owned() + &"x".repeat(200) + "\" ";
         let line = format!("a. {ttl} IN TXT {}", text.repeat(text_len / 200));
         let response = response("a. TXT", 0, [&[&line], &[], &[]]);

@@ -19,7 +19,7 @@ pub use inflight::Limits;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 
 use crate::{
-    cache::{self, Bounds, Cache, Entry, Key},
+    cache::{self, Bounds, Cache, Entry, Key, Recent},
     lifecycle::Tasks,
     metrics::{self, Limit},
     wire::{Ede, Question},
@@ -173,11 +173,23 @@ impl Forwarder {
         !upstreams.servers.is_empty()
     }
 
-    /// The answer, if it is known at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered.
-    pub fn held(&self, question: &Question, route: Route, now: Instant) -> Option<Arc<Entry>> {
-        self.shared
-            .known(&Key::new(question, route.number()), now)?
-            .ok()
+    /// The answer, if it is known at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. `recent` is the
+    /// asking thread's own memory, if it has one.
+    pub fn held(
+        &self,
+        question: &Question,
+        route: Route,
+        recent: Option<&mut Recent>,
+        now: Instant,
+    ) -> Option<Arc<Entry>> {
+        let key = Key::new(question, route.number());
+        match recent {
+            Some(recent) => {
+                let held = recent.get(&self.shared.cache, &key, now);
+                held.or_else(|| self.shared.failures.get(&key, now)?.ok())
+            }
+            None => self.shared.known(&key, now)?.ok(),
+        }
     }
 
     /// The answer, with whatever it takes, within some 4 s. Dropping the future leaves the question on its way, for others

@@ -207,7 +207,7 @@ impl Connection {
 
     /// Answers or starts to answer the complete messages, as far as there is room, and leaves in `input` what waits.
     fn answer_messages(&mut self, now: Instant) -> Input {
-        let view = self.shared.engine.view();
+        let mut view = self.shared.engine.view(None);
         let mut rest = self.input.as_slice();
         let input = loop {
             let Some((length, after)) = rest.split_first_chunk() else {

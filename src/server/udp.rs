@@ -6,7 +6,7 @@ use super::{
     batch::{Batch, Ends, Socket},
 };
 use crate::{
-    engine::{Asked, Now},
+    engine::{Asked, Now, Recent},
     metrics::Transport,
     wire::MAX_UDP_PAYLOAD,
 };
@@ -49,6 +49,7 @@ struct Worker {
     queue: mpsc::Sender<Waiting>,
     stopping: Arc<AtomicBool>,
     rotation: usize,
+    recent: Recent,
 }
 
 /// Starts a worker thread, and gives the future that stops it on drain and ends with it.
@@ -67,6 +68,7 @@ pub(super) fn start(
         queue,
         stopping: Arc::clone(&stopping),
         rotation: 0,
+        recent: Recent::default(),
     };
     thread::Builder::new().name(name).spawn(move || {
         let _running = running; // dropped when the thread ends, by a panic too
@@ -117,7 +119,7 @@ impl Worker {
     }
 
     fn answer(&mut self, batch: &mut Batch, now: Instant) {
-        let view = self.shared.engine.view();
+        let mut view = self.shared.engine.view(Some(&mut self.recent));
         batch.answer_each(|ends, packet, out| {
             if packet.len() > usize::from(MAX_UDP_PAYLOAD) {
                 self.shared.metrics.udp_oversized.inc();

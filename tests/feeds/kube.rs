@@ -22,7 +22,8 @@ struct Started {
 }
 
 fn start_with(server: &ApiServer, selection: Selection) -> Started {
-    let (events, receiver) = mpsc::channel(4);
+    // Holds all that comes while a test waits for the server instead.
+    let (events, receiver) = mpsc::channel(64);
     let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default()).feed;
     let (tasks, _) = Tasks::new();
     let drain = Drain::new();
@@ -107,14 +108,14 @@ async fn a_server_that_refuses_streaming_lists_is_listed_in_pages_at_once() {
             [1, 1, 2],
             "{streaming:?}"
         );
-        // Another list does not ask for a stream again.
+        // The next list does not ask for a stream again.
+        server.apply(&json!({"kind": "Namespace", "metadata": {"name": "shop"}}));
         server.compact();
-        server.bookmark();
-        server.compact();
-        server.fault("services", |faults| faults.hang_watches = 0);
         server.cut_watches();
-        expect(&mut feed.view, 1, &["a", "b", "d", "e"]).await;
-        assert_eq!(server.asked("services", Asked::Stream), 1);
+        feed.view
+            .until_it("a second list", |view| view.lists[&Source::Services] == 2)
+            .await;
+        assert_eq!(asked(Asked::Stream), 1);
     }
 }
 
@@ -400,4 +401,49 @@ async fn a_drain_ends_every_watch() {
     feed.view.until(SOURCES, 1, &[]).await;
     feed.drain.cancel();
     feed.tasks.finished().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_down_is_asked_ever_more_rarely() {
+    let server = ApiServer::start().await;
+    server.fault("services", |faults| faults.refuse = Some((503, None)));
+    server.apply(&service("a"));
+    let mut feed = start(&server);
+    feed.view.patience = Duration::from_secs(3_600);
+    let mut times = Vec::new();
+    for attempt in 1..=9 {
+        server.until_asked("services", Asked::Stream, attempt).await;
+        times.push(tokio::time::Instant::now());
+    }
+    let pauses: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    for (index, pause) in pauses.iter().enumerate() {
+        let longest = Duration::from_millis(800 << index).min(Duration::from_secs(30));
+        // Timers tick in milliseconds.
+        let tick = Duration::from_millis(2);
+        assert!(
+            *pause >= longest / 2 && *pause <= longest + tick,
+            "{pauses:?}"
+        );
+    }
+    server.fault("services", |faults| faults.refuse = None);
+    expect(&mut feed.view, 1, &["a"]).await;
+}
+
+#[tokio::test]
+async fn a_continue_token_that_expires_starts_the_list_again() {
+    let server = ApiServer::start().await;
+    server.fault("services", |faults| {
+        faults.streaming = Streaming::Refused;
+        faults.page_size = Some(1);
+        faults.expire_pages = true;
+    });
+    for name in ["a", "b", "c"] {
+        server.apply(&service(name));
+    }
+    let mut feed = start(&server);
+    server.until_asked("services", Asked::Page, 1).await;
+    server.fault("services", |faults| faults.expire_pages = false);
+    expect(&mut feed.view, 1, &["a", "b", "c"]).await;
+    assert_eq!(feed.view.lists[&Source::Services], 1);
+    assert!(server.asked("services", Asked::List) >= 2);
 }

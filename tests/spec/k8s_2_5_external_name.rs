@@ -127,6 +127,19 @@ fn a_target_outside_is_fetched() {
 }
 
 #[test]
+fn a_client_that_desires_no_recursion_gets_the_alias_alone() {
+    let stage = &mut Stage::new(ALIASES);
+    stage
+        .case("and for names outside, what is held or REFUSED")
+        .ask(
+            "outside.shop.svc.cluster.local. A norec",
+            "NOERROR aa
+            outside.shop.svc.cluster.local. 5 IN CNAME www.example.org.",
+        )
+        .ask("www.example.org. A norec", "REFUSED");
+}
+
+#[test]
 fn at_most_ten_aliases_are_followed() {
     let service = |n: u8| {
         format!(

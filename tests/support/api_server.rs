@@ -60,6 +60,8 @@ pub(crate) struct Faults {
     pub(crate) hang_watches: usize,
     /// Objects of a page, whatever the client asks for.
     pub(crate) page_size: Option<usize>,
+    /// Continue tokens are too old as soon as they are given.
+    pub(crate) expire_pages: bool,
     /// An expired position is told by the HTTP status rather than by an ERROR event.
     pub(crate) expired_as_status: bool,
 }
@@ -323,7 +325,7 @@ fn status_object(code: u16, message: &str) -> Value {
 fn list(shared: &Shared, plural: &str, parameters: &Parameters, faults: &Faults) -> Response {
     let mut cluster = shared.state.lock().unwrap();
     let (version, mut items) = match parameters.get("continue") {
-        Some(token) => match cluster.pages.remove(token) {
+        Some(token) => match cluster.pages.remove(token).filter(|_| !faults.expire_pages) {
             Some(rest) => rest,
             None => return refusal(410, "The provided continue parameter is too old", None),
         },

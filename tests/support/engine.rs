@@ -1,13 +1,13 @@
-//! An engine without names and without upstreams, for tests of listeners: special-use names are answered at once, all
-//! others wait for a failure.
+//! Engines without feeds and listeners: over no names, over given objects, with or without upstreams.
 
 use gapless::{
     answer::{self, PodNames, Scope},
     engine::{Engine, Identity, Options},
-    forward::Forwarder,
+    forward::{self, Forwarder},
     index::{self, EndpointNames, Index, Ttl},
     lifecycle::Tasks,
     metrics::Metrics,
+    model::{Change, Object, Source},
     wire::NameKey,
 };
 use prometheus_client::registry::Registry;
@@ -37,19 +37,49 @@ pub fn answer_options() -> answer::Options {
 
 /// The engine.
 pub fn idle() -> Engine {
+    over(Index::new(index_options()).1, &<_>::default())
+}
+
+/// One that knows these objects, and nothing else.
+pub fn with_objects(objects: &[Object]) -> Engine {
+    synced(objects, &<_>::default())
+}
+
+/// One that knows these objects, and asks these upstreams about all others.
+pub fn synced(objects: &[Object], upstreams: &forward::Options) -> Engine {
+    let sources = vec![Source::Services, Source::EndpointSlices, Source::Namespaces];
+    let (mut index, reader) = Index::new(index::Options {
+        sources: sources.clone(),
+        ..index_options()
+    });
+    for source in sources {
+        index.apply(Change::ListStarted(source));
+        let of_source = objects.iter().filter(|object| source == source_of(object));
+        of_source.for_each(|object| index.apply(Change::Apply(source, object.clone())));
+        index.apply(Change::ListDone(source));
+    }
+    index.publish(42);
+    over(reader, upstreams)
+}
+
+const fn source_of(object: &Object) -> Source {
+    match object {
+        Object::Service(_) => Source::Services,
+        Object::EndpointSlice(_) => Source::EndpointSlices,
+        Object::Namespace(_) => Source::Namespaces,
+        Object::Pod(_) => Source::Pods,
+    }
+}
+
+fn over(reader: index::Reader, upstreams: &forward::Options) -> Engine {
     let metrics = Metrics::new(&mut Registry::default());
     let rng = StdRng::seed_from_u64(1);
-    let forward = Forwarder::new(&<_>::default(), Tasks::new().0, metrics.forward, rng);
+    let forward = Forwarder::new(upstreams, Tasks::new().0, metrics.forward, rng);
     let options = Options {
         answers: answer_options(),
-        has_cluster_dns: false,
+        has_cluster_dns: !upstreams.cluster_dns.is_empty(),
         tcp_idle_timeout: Duration::from_secs(10),
         identity: Identity::default(),
     };
-    Engine::new(
-        Index::new(index_options()).1,
-        forward,
-        metrics.queries,
-        options,
-    )
+    Engine::new(reader, forward, metrics.queries, options)
 }

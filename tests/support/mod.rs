@@ -7,4 +7,5 @@
 )]
 
 pub mod engine;
+pub mod objects;
 pub mod upstream;

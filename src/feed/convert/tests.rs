@@ -307,3 +307,24 @@ fn the_key_of_a_deleted_object_is_read_from_whatever_else_it_holds() {
         Ok(ObjectKey::new("shop", "web"))
     );
 }
+
+#[test]
+fn no_text_makes_it_panic() {
+    let endpoints = json!([{"addresses": ["10.1.0.1"], "hostname": "a", "conditions": {}}]);
+    let ports = json!([{"name": "http", "port": 80, "protocol": "TCP"}]);
+    let whole = slice(json!({"endpoints": endpoints, "ports": ports, "spec": {"ports": ports}}));
+    let whole = whole.to_string();
+    for at in 0..whole.len() {
+        let (before, after) = (&whole[..at], &whole[at + 1..]);
+        for put in [
+            "", "\"", "}", "[", "0", "-", "\\", "\u{0}", "null", "\u{e9}",
+        ] {
+            for text in [before.to_owned(), format!("{before}{put}{after}")] {
+                for source in Source::ALL {
+                    drop(convert(source, &text));
+                    drop(key(source, &text));
+                }
+            }
+        }
+    }
+}

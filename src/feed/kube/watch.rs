@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 const WATCH_SECONDS: std::ops::RangeInclusive<u64> = 30..=60;
 /// A watch that stood for this long has worked, even if nothing happened meanwhile.
 const STEADY: Duration = Duration::from_secs(5);
+
 /// Follows one source.
 pub(super) struct Watch {
     source: Source,

@@ -64,6 +64,7 @@ fn run(
         queue,
         stopping: Arc::default(),
         rotation: 0,
+        recent: Recent::default(),
     };
     worker.run();
     let sent = socket.sent.lock().unwrap().clone();

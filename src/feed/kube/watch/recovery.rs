@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// The first pause after a failure; doubled with each one, up to [`LONGEST_PAUSE`], as client-go's reflector does.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(800);
+/// Long enough to spare a server that is down, short enough that nobody waits for us once it is up.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What may be wrong for longer than one attempt.

@@ -1,0 +1,115 @@
+//! The answers that one thread gave last, in front of the cache that all threads share. Never a second truth: it holds
+//! the cache's own entries, which judge their validity themselves, and goes back to the cache every so often.
+//!
+//! Why: a hit in moka costs 330 ns, does not get cheaper with more threads, and allocates now and then (once in 126 hits,
+//! measured), because moka tidies up on its readers' time.
+
+use super::{Cache, Entry, Key};
+use std::{hash::BuildHasher, sync::Arc, time::Instant};
+
+/// Answers remembered by a thread: what a node asks most. They are kept from being freed for as long as they stand here, at
+/// 8 KiB each at most.
+const SLOTS: usize = 256;
+
+/// The cache is asked again after so many hits on a slot, so that it knows what is popular, and its newer answer counts.
+const HITS_PER_LOOK: u32 = 64;
+
+/// One thread's memory.
+#[derive(Debug)]
+pub struct Recent {
+    slots: Box<[Option<Slot>]>,
+    hasher: foldhash::fast::RandomState,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    key: Key,
+    entry: Arc<Entry>,
+    hits: u32,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self {
+            slots: vec![None; SLOTS].into(),
+            hasher: foldhash::fast::RandomState::default(),
+        }
+    }
+}
+
+impl Recent {
+    /// The answer under this key, if it may be given away at `now`: this thread's own, else the cache's. A key is compared in
+    /// full, and displaces whichever has the same slot.
+    pub fn get(&mut self, cache: &Cache, key: &Key, now: Instant) -> Option<Arc<Entry>> {
+        let number = self.hasher.hash_one(key.as_bytes()) as usize % SLOTS;
+        let slot = &mut self.slots[number];
+        if let Some(held) = slot
+            && held.key.as_bytes() == key.as_bytes()
+            && held.entry.is_current(now)
+            && held.hits < HITS_PER_LOOK
+        {
+            held.hits += 1;
+            return Some(Arc::clone(&held.entry));
+        }
+        let entry = cache.get(key, now)?;
+        *slot = Some(Slot {
+            key: key.clone(),
+            entry: Arc::clone(&entry),
+            hits: 0,
+        });
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::tests::{NOW, entry, key};
+    use std::time::Duration;
+
+    #[test]
+    fn a_hit_is_the_caches_entry_and_dies_with_its_ttl() {
+        let (cache, mut recent) = (Cache::new(1 << 20), Recent::default());
+        assert!(recent.get(&cache, &key("a"), *NOW).is_none());
+        cache.put(&key("a"), entry(60, 200, *NOW));
+        let mut held = |after| recent.get(&cache, &key("a"), *NOW + Duration::from_secs(after));
+        assert!(Arc::ptr_eq(
+            &held(0).unwrap(),
+            &cache.get(&key("a"), *NOW).unwrap()
+        ));
+        assert!(held(59).is_some());
+        assert!(held(60).is_none());
+    }
+
+    #[test]
+    fn a_newer_answer_counts_after_so_many_hits_at_the_latest() {
+        let (cache, mut recent) = (Cache::new(1 << 20), Recent::default());
+        cache.put(&key("a"), entry(60, 200, *NOW));
+        let older = recent.get(&cache, &key("a"), *NOW).unwrap();
+        let newer = entry(60, 400, *NOW);
+        cache.put(&key("a"), Arc::clone(&newer));
+        let later = (0..=HITS_PER_LOOK).map(|_| recent.get(&cache, &key("a"), *NOW).unwrap());
+        let given: Vec<_> = later.map(|entry| Arc::ptr_eq(&entry, &newer)).collect();
+        assert_eq!(
+            given.iter().filter(|newer| !**newer).count(),
+            HITS_PER_LOOK as usize
+        );
+        assert!(given[HITS_PER_LOOK as usize] && !Arc::ptr_eq(&older, &newer));
+    }
+
+    #[test]
+    fn keys_that_share_a_slot_never_share_an_answer() {
+        let (cache, mut recent) = (Cache::new(1 << 22), Recent::default());
+        let names: Vec<_> = (0..4 * SLOTS).map(|n| n.to_string()).collect();
+        for name in &names {
+            cache.put(&key(name), entry(60, 200, *NOW));
+        }
+        for name in names.iter().chain(names.iter().rev()) {
+            let given = recent.get(&cache, &key(name), *NOW).unwrap();
+            assert!(
+                Arc::ptr_eq(&given, &cache.get(&key(name), *NOW).unwrap()),
+                "{name}"
+            );
+        }
+    }
+}

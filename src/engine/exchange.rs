@@ -1,0 +1,313 @@
+//! One query from its bytes to its reply: the order of the look-ups, the sizes, and what is counted.
+
+use super::{Asked, Engine, MAX_MESSAGE, chase, identity};
+use crate::{
+    answer::{self, Answer, Elsewhere, Verdict},
+    cache::{Entry, Recent},
+    forward::Route,
+    index::Snapshot,
+    metrics::{Origin, Transport},
+    wire::{
+        self, CLASS_CH, CLASS_IN, Ede, Flags, MAX_UDP_PAYLOAD, MIN_UDP_PAYLOAD, Query, Question,
+        Rcode, Reply, ReplyEdns, Unanswerable, rtype,
+    },
+};
+use std::time::Instant;
+
+/// The Extended DNS Error "Not Ready" (RFC 8914 §4.15).
+const NOT_READY: u16 = 14;
+
+/// One query on its way.
+pub(super) struct Exchange<'x> {
+    pub(super) engine: &'x Engine,
+    pub(super) snapshot: &'x Snapshot,
+    pub(super) asked: &'x Asked<'x>,
+    /// Are address records to be written one by one?
+    pub(super) plain: bool,
+}
+
+/// Where a query stands after everything that needs no waiting.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for the time of one query; a box would allocate"
+)]
+pub(super) enum Step<'q, 's> {
+    Done(Option<Done>),
+    Forward(Query<'q>, Forward<'s>),
+}
+
+/// What is to be asked of others: the records of `answer.name`, which may be an alias's target.
+pub(super) struct Forward<'s> {
+    route: Route,
+    answer: Answer<'s>,
+}
+
+/// A reply that stands in the buffer.
+pub(super) struct Done {
+    len: usize,
+    origin: Origin,
+    rcode: u8,
+}
+
+impl<'x> Exchange<'x> {
+    /// Everything that needs no waiting.
+    pub(super) fn first_steps(
+        &self,
+        recent: Option<&mut Recent>,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Step<'x, 'x> {
+        if self.asked.client.port() == 0 {
+            return Step::Done(None); // RFC 6335 §6: reserved; a reply could only feed a loop
+        }
+        let query = match Query::parse(self.asked.packet) {
+            Ok(query) => query,
+            Err(Unanswerable::Silence) => return Step::Done(None),
+            Err(Unanswerable::HeaderOnly(header, rcode)) => {
+                let len = wire::header_only(header, rcode, out);
+                return Step::Done(len.map(|len| Done {
+                    len,
+                    origin: Origin::Local,
+                    rcode: rcode as u8,
+                }));
+            }
+        };
+        if let Some(rcode) = refusal(&query) {
+            return Step::Done(self.refuse(&query, rcode, out));
+        }
+        match answer::decide(&query.question, self.snapshot, &self.engine.options.answers) {
+            Verdict::Answer(answer) => Step::Done(self.authoritative(&query, &answer, out)),
+            Verdict::Unsure if self.engine.options.has_cluster_dns => {
+                let answer = Answer::about(query.question.name.clone());
+                self.held_or_forward(
+                    query,
+                    Forward {
+                        route: Route::ClusterDns,
+                        answer,
+                    },
+                    recent,
+                    now,
+                    out,
+                )
+            }
+            Verdict::Unsure => {
+                let ede = Ede::new(
+                    NOT_READY,
+                    "the index of the cluster's names is not complete",
+                );
+                Step::Done(self.error(&query, Rcode::ServFail, Some(ede), Origin::Cluster, out))
+            }
+            Verdict::Forward(who, answer) => {
+                let route = match who {
+                    Elsewhere::Upstream => Route::Default,
+                    Elsewhere::ClusterDns => Route::ClusterDns,
+                };
+                self.held_or_forward(query, Forward { route, answer }, recent, now, out)
+            }
+        }
+    }
+
+    fn refuse(&self, query: &Query<'_>, rcode: Rcode, out: &mut [u8]) -> Option<Done> {
+        if rcode == Rcode::Refused
+            && query.question.qclass == CLASS_CH
+            && let Some(text) = self.engine.options.identity.text(&query.question)
+        {
+            let mut reply = self.reply(query, None, out)?;
+            identity::write(text, &mut reply);
+            return Some(Done {
+                len: reply.finish(),
+                origin: Origin::Local,
+                rcode: Rcode::NoError as u8,
+            });
+        }
+        self.error(query, rcode, None, Origin::Local, out)
+    }
+
+    fn authoritative(
+        &self,
+        query: &Query<'_>,
+        answer: &Answer<'_>,
+        out: &mut [u8],
+    ) -> Option<Done> {
+        let mut reply = self.reply(query, answer.ede, out)?;
+        answer::write(answer, self.context(query), &mut reply);
+        let origin = if answer.is_local() {
+            Origin::Local
+        } else {
+            Origin::Cluster
+        };
+        Some(Done {
+            len: reply.finish(),
+            origin,
+            rcode: answer.rcode as u8,
+        })
+    }
+
+    /// What the cache holds, else whom to ask. An alias's target is fetched and put behind the alias in any case.
+    fn held_or_forward(
+        &self,
+        query: Query<'x>,
+        forward: Forward<'x>,
+        recent: Option<&mut Recent>,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Step<'x, 'x> {
+        let recursion_desired = query.header.flags.has(Flags::RD);
+        match forward.answer.is_bare() {
+            true => {}
+            false if recursion_desired => return Step::Forward(query, forward),
+            false => return Step::Done(self.authoritative(&query, &forward.answer, out)),
+        }
+        if let Some(entry) = self
+            .engine
+            .forward
+            .held(&query.question, forward.route, recent, now)
+        {
+            return Step::Done(self.forwarded(&query, &entry, Origin::Cache, now, out));
+        }
+        if !recursion_desired {
+            // RFC 1035 §4.1.1: no recursion was desired, and there is no data of our own.
+            return Step::Done(self.error(&query, Rcode::Refused, None, Origin::Local, out));
+        }
+        Step::Forward(query, forward)
+    }
+
+    /// Asks others, and writes what comes of it.
+    pub(super) async fn forward(
+        &self,
+        query: &Query<'_>,
+        forward: &Forward<'_>,
+        out: &mut [u8],
+    ) -> Option<Done> {
+        let question = Question {
+            name: forward.answer.name.clone(),
+            ..query.question.clone()
+        };
+        let result = self.engine.forward.resolve(&question, forward.route).await;
+        let now = tokio::time::Instant::now().into_std();
+        match result {
+            Ok(entry) if forward.answer.is_bare() => {
+                self.forwarded(query, &entry, Origin::Upstream, now, out)
+            }
+            Ok(entry) => {
+                let mut reply = self.reply(query, None, out)?;
+                let rcode = chase::write(
+                    &forward.answer,
+                    self.context(query),
+                    &question,
+                    &entry,
+                    now,
+                    &mut reply,
+                )?;
+                Some(Done {
+                    len: reply.finish(),
+                    origin: Origin::Upstream,
+                    rcode,
+                })
+            }
+            Err(failure) => self.error(
+                query,
+                Rcode::ServFail,
+                Some(failure.ede()),
+                Origin::Upstream,
+                out,
+            ),
+        }
+    }
+
+    fn forwarded(
+        &self,
+        query: &Query<'_>,
+        entry: &Entry,
+        origin: Origin,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Option<Done> {
+        let len = entry.write(query, self.edns(query, None), out, self.limit(query), now)?;
+        Some(Done {
+            len,
+            origin,
+            rcode: entry.rcode(),
+        })
+    }
+
+    fn error(
+        &self,
+        query: &Query<'_>,
+        rcode: Rcode,
+        ede: Option<Ede<'_>>,
+        origin: Origin,
+        out: &mut [u8],
+    ) -> Option<Done> {
+        let mut reply = self.reply(query, ede, out)?;
+        reply.set_rcode(rcode);
+        Some(Done {
+            len: reply.finish(),
+            origin,
+            rcode: rcode as u8,
+        })
+    }
+
+    fn reply<'o, 't>(
+        &self,
+        query: &Query<'_>,
+        ede: Option<Ede<'t>>,
+        out: &'o mut [u8],
+    ) -> Option<Reply<'o, 't>> {
+        let reply = Reply::new(query, self.edns(query, ede), out, self.limit(query))?;
+        Some(if self.plain { reply.plain() } else { reply })
+    }
+
+    fn edns<'t>(&self, query: &Query<'_>, ede: Option<Ede<'t>>) -> ReplyEdns<'t> {
+        let asks = query.edns.is_some_and(|edns| edns.keepalive);
+        let tenths = self.engine.options.tcp_idle_timeout.as_millis() / 100;
+        let keepalive = (asks && self.asked.transport == Transport::Tcp)
+            .then(|| u16::try_from(tenths).unwrap_or(u16::MAX));
+        ReplyEdns { keepalive, ede }
+    }
+
+    /// Longest reply that the client takes.
+    fn limit(&self, query: &Query<'_>) -> usize {
+        match (self.asked.transport, query.edns) {
+            (Transport::Tcp, _) => MAX_MESSAGE,
+            (Transport::Udp, Some(edns)) => edns.payload.min(MAX_UDP_PAYLOAD).into(),
+            (Transport::Udp, None) => MIN_UDP_PAYLOAD.into(),
+        }
+    }
+
+    fn context(&self, query: &Query<'_>) -> answer::Context<'_> {
+        answer::Context {
+            snapshot: self.snapshot,
+            options: &self.engine.options.answers,
+            local: self.asked.local,
+            rotation: self.asked.rotation,
+            qtype: query.question.qtype,
+        }
+    }
+
+    /// Counts what became of the query.
+    pub(super) fn finish(&self, done: Option<Done>) -> Option<usize> {
+        let queries = &self.engine.queries;
+        match done {
+            Some(done) => {
+                queries.answered(self.asked.transport, done.origin, done.rcode);
+                Some(done.len)
+            }
+            None => {
+                queries.dropped(self.asked.transport);
+                None
+            }
+        }
+    }
+}
+
+/// The code of a query that is not to be looked up at all.
+fn refusal(query: &Query<'_>) -> Option<Rcode> {
+    let question = &query.question;
+    match query.edns {
+        Some(edns) if edns.version > 0 => Some(Rcode::BadVers), // RFC 6891 §6.1.3
+        _ if question.qclass != CLASS_IN => Some(Rcode::Refused),
+        _ if matches!(question.qtype, rtype::AXFR | rtype::IXFR) => Some(Rcode::Refused),
+        _ => None,
+    }
+}
