@@ -26,7 +26,10 @@ use tokio::{
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/demo");
 
 static STAGE: LazyLock<(Runtime, Engine)> = LazyLock::new(|| {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let engine = runtime.block_on(engine());
     (runtime, engine)
 });
@@ -41,7 +44,9 @@ async fn engine() -> Engine {
         cluster_ip_endpoints: true,
         sources: manifests::SOURCES.to_vec(),
     });
-    let options = manifests::Options { directory: DEMO.into() };
+    let options = manifests::Options {
+        directory: DEMO.into(),
+    };
     let manifests = Manifests::open(&options, &metrics.feed).expect("the demo");
     let (tasks, drain) = (Tasks::new().0, Drain::new());
     let (events, mut received) = mpsc::channel(64);
@@ -65,7 +70,10 @@ async fn engine() -> Engine {
         },
         has_cluster_dns: false,
         tcp_idle_timeout: Duration::from_secs(10),
-        identity: Identity { version: Some("gapless".into()), id: None },
+        identity: Identity {
+            version: Some("gapless".into()),
+            id: None,
+        },
     };
     Engine::new(reader, forward, metrics.queries, options)
 }
@@ -82,7 +90,7 @@ fuzz_target!(|input: (bool, u8, &[u8])| {
     };
     let (mut fast, mut plain) = (vec![0; MAX_MESSAGE], vec![0; MAX_MESSAGE]);
     let now = Instant::now().into_std();
-    let fast = match engine.view().answer_now(&asked, now, &mut fast) {
+    let fast = match engine.view(None).answer_now(&asked, now, &mut fast) {
         Now::Reply(len) => Some(&fast[..len]),
         Now::Drop => None,
         Now::NeedsAsync => return,
