@@ -1,7 +1,7 @@
 //! Logs: how they are written and how often. It knows no part.
 
 use std::{
-    io,
+    io::{self, IsTerminal as _},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -47,9 +47,13 @@ pub fn filter(text: &str) -> Result<EnvFilter, Error> {
 
 /// Sends the process's logs to standard error.
 pub fn init(format: Format, level: &str) -> Result<(), Error> {
-    let lines = tracing_subscriber::fmt()
+    let mut lines = tracing_subscriber::fmt()
         .with_env_filter(filter(level)?)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
+    if !io::stderr().is_terminal() {
+        lines = lines.with_ansi(false);
+    }
     match format {
         Format::Text => lines.finish().try_init()?,
         Format::Json => lines.json().flatten_event(true).finish().try_init()?,

@@ -28,11 +28,11 @@ pub struct Listeners {
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({transport}): {}", explain(*.address, .source))]
+#[error("cannot listen on {address} ({transport}): {}", explain(*.address, .error))]
 pub struct BindError {
     address: SocketAddr,
     transport: &'static str,
-    source: io::Error,
+    error: io::Error,
 }
 
 impl Listeners {
@@ -48,8 +48,8 @@ impl Listeners {
             let mut attempt: usize = 1;
             loop {
                 match listeners.bind_one(address) {
-                    Err(BindError { source, .. })
-                        if source.kind() == io::ErrorKind::AddrInUse
+                    Err(BindError { error, .. })
+                        if error.kind() == io::ErrorKind::AddrInUse
                             && address.port() == 0
                             && attempt < ATTEMPTS =>
                     {
@@ -69,10 +69,10 @@ impl Listeners {
 
     fn bind_one(&mut self, address: SocketAddr) -> Result<(), BindError> {
         let failed = |transport| {
-            move |source| BindError {
+            move |error| BindError {
                 address,
                 transport,
-                source,
+                error,
             }
         };
         // TCP first and without SO_REUSEPORT: a second process is to fail, and UDP alone would let it in without a word.
@@ -135,11 +135,11 @@ mod tests {
 
     fn text(address: &str, kind: io::ErrorKind) -> String {
         let address = address.parse().unwrap();
-        let source = kind.into();
+        let error = kind.into();
         BindError {
             address,
             transport: "UDP",
-            source,
+            error,
         }
         .to_string()
     }
