@@ -26,7 +26,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // The only way from a query's bytes to an answer's.
     (
         "engine",
-        &["answer", "cache", "forward", "index", "metrics", "wire"],
+        &[
+            "answer",
+            "cache",
+            "forward",
+            "index",
+            "lifecycle",
+            "metrics",
+            "wire",
+        ],
     ),
     // Edges.
     ("server", &["engine", "lifecycle", "metrics", "wire"]),

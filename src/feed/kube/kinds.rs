@@ -18,7 +18,9 @@ impl Selection {
     /// The sources that come with this selection.
     pub fn sources(self) -> Vec<Source> {
         let chosen = |source: &Source| match source {
-            Source::Services | Source::EndpointSlices | Source::Namespaces => true,
+            Source::Services | Source::EndpointSlices => true,
+            // In the scope of headless services no answer depends on which namespaces there are.
+            Source::Namespaces => !self.headless_services_only,
             Source::ForeignEndpointSlices => !self.all_endpoint_slices,
             Source::Pods => self.pods,
         };
