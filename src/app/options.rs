@@ -70,8 +70,9 @@ pub(super) fn server(config: &Config) -> server::Options {
     let cpus = || std::thread::available_parallelism().map_or(1, Into::into);
     server::Options {
         udp_workers: config.udp.workers.unwrap_or_else(cpus),
-        // As many again wait for a question that somebody else asked, or hear that there are too many.
-        udp_in_flight: 2 * config.forward.max_in_flight,
+        // As many again wait for a question that somebody else asked, or hear that there are too many: neither limit of
+        // the forwarder is to be met in a queue.
+        udp_in_flight: 2 * config.forward.max_in_flight + config.forward.max_waiters,
         tcp_connections: config.tcp.max_connections,
         tcp_connections_per_client: config.tcp.max_connections_per_client,
         tcp_queries_per_connection: config.tcp.max_queries_per_connection,
@@ -191,7 +192,7 @@ mod tests {
         let (config, _) = Config::parse(text.as_bytes(), &<_>::default()).unwrap();
         let expected = server::Options {
             udp_workers: 5,
-            udp_in_flight: 12,
+            udp_in_flight: 19,
             tcp_connections: 1,
             tcp_connections_per_client: 2,
             tcp_queries_per_connection: 3,

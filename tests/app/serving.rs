@@ -37,6 +37,60 @@ async fn over_tcp_a_held_answer_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_connection_with_as_many_queries_under_way_as_it_may_have_is_not_read() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Hold);
+    let mut config = demo();
+    config.forward.upstreams = vec![upstream.address];
+    config.tcp.max_queries_per_connection = 1;
+    let server = Running::start(config).await;
+    until(server.admin, "/readyz", (200, "ok\n")).await;
+    let (mut full, mut other) = (
+        Connection::to(server.dns).await,
+        Connection::to(server.dns).await,
+    );
+    full.send(1, WWW).await;
+    full.send(2, WEB_0).await;
+    upstream.until_asked(1).await;
+    other.send(3, WEB_0).await;
+    assert_eq!(other.reply().await.0, 3);
+    upstream.release();
+    assert_eq!([full.reply().await.0, full.reply().await.0], [1, 2]);
+    drop((full, other));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn more_questions_or_waiters_than_there_may_be_are_servfail_at_once() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Hold);
+    let mut config = demo();
+    config.forward.upstreams = vec![upstream.address];
+    config.forward.max_in_flight = 1;
+    config.forward.max_waiters = 1;
+    let server = Running::start(config).await;
+    let others = async {
+        upstream.until_asked(1).await;
+        for question in ["none.example.org. A", WWW] {
+            assert_eq!(
+                ask(server.dns, question).await,
+                ["ServFail EDE 0"],
+                "{question}"
+            );
+        }
+        upstream.release();
+    };
+    let (answer, ()) = tokio::join!(ask(server.dns, WWW), others);
+    assert_eq!(answer, ["NoError", "www.example.org. 60 IN A 192.0.2.1"]);
+    let (_, page) = get(server.admin, "/metrics").await;
+    for limit in ["flights", "waiters"] {
+        let line = format!("gapless_forward_limited_total{{limit=\"{limit}\"}} 1\n");
+        assert!(page.contains(&line), "{line} in {page}");
+    }
+    server.end().await;
+}
+
+#[tokio::test]
 async fn the_bounds_of_the_cache_are_the_configured_ones() {
     let upstream = FakeUpstream::start(ZONE).await;
     let mut config = demo();

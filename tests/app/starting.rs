@@ -51,7 +51,8 @@ async fn a_tcp_port_in_use_is_named() {
 
 #[tokio::test]
 async fn a_udp_port_of_another_program_is_named() {
-    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Nobody else uses this address, so the port is free for TCP.
+    let taken = UdpSocket::bind("127.0.0.2:0").unwrap();
     let address = taken.local_addr().unwrap();
     let expected = format!(
         "gapless: cannot listen on {address} (UDP): port {} is already in use\n",

@@ -1,27 +1,9 @@
 //! RFC 2308: negative answers, and that nobody downstream keeps those about the cluster.
 
-use crate::stage::Stage;
+use crate::stage::{SHOP, Stage};
 use gapless::index::Ttl;
 
 const SOA: &str = "auth: cluster.local. 0 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 42 7200 1800 86400 0";
-
-const SHOP: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: api, namespace: shop}
-spec: {clusterIP: 10.96.0.30}
----
-apiVersion: v1
-kind: Service
-metadata: {name: db, namespace: shop}
-spec: {clusterIP: None}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
-addressType: IPv4
-endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
-";
 
 #[test]
 fn negative_answers_carry_an_soa_that_forbids_to_keep_them() {
