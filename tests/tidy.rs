@@ -19,12 +19,20 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("cache", &["wire"]),
     // Where changes come from, and what is decided.
     ("feed", &["lifecycle", "metrics", "model"]),
-    ("answer", &["index", "wire"]),
+    ("answer", &["index", "model", "wire"]),
     ("forward", &["cache", "lifecycle", "metrics", "wire"]),
     // The only way from a query's bytes to an answer's.
     (
         "engine",
-        &["answer", "cache", "forward", "index", "metrics", "wire"],
+        &[
+            "answer",
+            "cache",
+            "forward",
+            "index",
+            "lifecycle",
+            "metrics",
+            "wire",
+        ],
     ),
     // Edges.
     ("server", &["engine", "lifecycle", "metrics", "wire"]),

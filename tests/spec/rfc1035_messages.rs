@@ -41,7 +41,7 @@ endpoints:
 }
 
 fn ask(stage: &mut Stage, way: Way, question: &str, edns: Option<u16>) -> (usize, Message) {
-    let packet = crate::case::Ask::new(question, edns).packet(1);
+    let packet = crate::support::ask::Ask::new(question, edns).packet(1);
     let reply = stage.exchange(way, &packet).unwrap();
     (reply.len(), Message::from_vec(&reply).unwrap())
 }

@@ -1,6 +1,6 @@
 //! RFC 2308: negative answers, and that nobody downstream keeps those about the cluster.
 
-use crate::stage::Stage;
+use crate::stage::{SHOP, Stage};
 use gapless::index::Ttl;
 
 const SOA: &str = "auth: cluster.local. 0 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 42 7200 1800 86400 0";
@@ -46,23 +46,7 @@ fn ttls_are_chosen_by_kind() {
         pod: 7,
         negative: 3,
     };
-    Stage::with("
-apiVersion: v1
-kind: Service
-metadata: {name: api, namespace: shop}
-spec: {clusterIP: 10.96.0.30}
----
-apiVersion: v1
-kind: Service
-metadata: {name: db, namespace: shop}
-spec: {clusterIP: None}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
-addressType: IPv4
-endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
-", move |options| options.index.ttl = ttl)
+    Stage::with(SHOP, move |options| options.index.ttl = ttl)
         .case("service, pod, negative")
         .ask("api.shop.svc.cluster.local. A", "NOERROR aa
             api.shop.svc.cluster.local. 30 IN A 10.96.0.30")

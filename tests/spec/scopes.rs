@@ -1,25 +1,7 @@
 //! Which names are answered here, and which are left to others: reverse zones, `fallthrough`, scope `headless`.
 
-use crate::stage::{NEGATIVE, Stage};
+use crate::stage::{NEGATIVE, SHOP, Stage};
 use gapless::{answer::Scope, wire::NameKey};
-
-const SHOP: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: api, namespace: shop}
-spec: {clusterIP: 10.96.0.30}
----
-apiVersion: v1
-kind: Service
-metadata: {name: db, namespace: shop}
-spec: {clusterIP: None}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
-addressType: IPv4
-endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
-";
 
 #[test]
 fn reverse_names_that_are_not_the_clusters_are_forwarded() {

@@ -38,7 +38,7 @@ pub(super) struct Watch {
     pause: Duration,
     /// Whether a watch has worked since the last list.
     proven: bool,
-    lost: bool,
+    access: recovery::Access,
     /// The kind of trouble that was last spoken of.
     trouble: Option<recovery::Trouble>,
     /// Of all watches, those whose credentials are refused.
@@ -101,7 +101,7 @@ impl Watch {
             known: None,
             pause: recovery::FIRST_PAUSE,
             proven: false,
-            lost: false,
+            access: recovery::Access::Given,
             trouble: None,
             unauthorized,
         }

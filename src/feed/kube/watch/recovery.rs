@@ -8,11 +8,15 @@ use crate::{
 };
 use rand::RngExt;
 use std::{sync::atomic::Ordering, time::Duration};
+use tokio::time::Instant;
 
 /// The first pause after a failure; doubled with each one, up to [`LONGEST_PAUSE`], as client-go's reflector does.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(800);
 /// Long enough to spare a server that is down, short enough that nobody waits for us once it is up.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// An API server that starts denies everything until it has read its roles: for a second in an empty cluster (measured
+/// with 1.34). What was listed before is lost only when it is denied for longer than this.
+const DENIED_FOR: Duration = Duration::from_secs(10);
 
 /// What may be wrong for longer than one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,15 @@ pub(super) enum Trouble {
     Throttled,
     Refused,
     Unreachable,
+}
+
+/// Whether the server lets this source be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Given,
+    /// Denied since then, and by every answer since; what was listed is still good.
+    Denied(Instant),
+    Lost,
 }
 
 impl Watch {
@@ -34,6 +47,9 @@ impl Watch {
         let reason = restart_reason(&failure);
         if !listing {
             self.sink.metrics.restarted(self.source.name(), reason);
+        }
+        if failure.code() != Some(403) && self.access != Access::Lost {
+            self.access = Access::Given;
         }
         // The first attempt after a watch that worked comes at once; the pause then keeps a server that always breaks off
         // from being asked without end.
@@ -51,11 +67,12 @@ impl Watch {
                 }
             }
             Failure::Refused { status, .. } if status.code == 403 => {
-                if !self.lost {
-                    self.lost = true;
+                if self.deny() {
                     self.sink.send(now(), Change::Lost(self.source)).await?;
                 }
-                next = Next::List;
+                if self.access == Access::Lost {
+                    next = Next::List;
+                }
             }
             // An etcd restored from a backup counts from an older version on. A list without one is consistent.
             failure if failure.says("Too large resource version") => {
@@ -72,7 +89,7 @@ impl Watch {
                 source = self.source.name(),
                 "position expired, listing anew"
             );
-        } else if !at_once {
+        } else if !at_once && !matches!(self.access, Access::Denied(_)) {
             self.speak_of(&failure);
         }
         if !at_once {
@@ -103,6 +120,22 @@ impl Watch {
         false
     }
 
+    /// Notes a denial; says whether access is lost by it.
+    fn deny(&mut self) -> bool {
+        let since = match self.access {
+            Access::Given => Instant::now(),
+            Access::Denied(since) => since,
+            Access::Lost => return false,
+        };
+        let lost = self.known.is_none() || since.elapsed() >= DENIED_FOR;
+        self.access = if lost {
+            Access::Lost
+        } else {
+            Access::Denied(since)
+        };
+        lost
+    }
+
     async fn wait(&mut self, failure: &Failure) {
         let jittered = self.pause.mul_f64(self.rng.random_range(0.5..1.0));
         let pause = match failure {
@@ -124,7 +157,7 @@ impl Watch {
 
     /// The server did what was asked.
     pub(super) fn sound(&mut self) {
-        self.lost = false;
+        self.access = Access::Given;
         if self.is_news(None) {
             tracing::info!(source = self.source.name(), "resumed");
         }
