@@ -40,6 +40,24 @@ fn negative_answers_carry_an_soa_that_forbids_to_keep_them() {
 }
 
 #[test]
+fn another_type_of_a_name_that_exists_is_nodata() {
+    let mut stage = Stage::new(SHOP);
+    let names = [
+        "api.shop.svc.cluster.local.",
+        "db.shop.svc.cluster.local.",
+        "db-0.db.shop.svc.cluster.local.",
+        "10-1-0-4.shop.pod.cluster.local.",
+    ];
+    for rtype in ["MX", "TXT", "CNAME", "NS", "SOA", "TYPE64", "TYPE65"] {
+        for name in names {
+            stage
+                .case("no record of this type")
+                .ask(&format!("{name} {rtype}"), &format!("NOERROR aa\n{SOA}"));
+        }
+    }
+}
+
+#[test]
 fn ttls_are_chosen_by_kind() {
     let ttl = Ttl {
         service: 30,
