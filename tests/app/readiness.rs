@@ -123,14 +123,11 @@ async fn before_the_lists_have_come_the_clusters_own_dns_is_asked() {
 }
 
 #[tokio::test]
-async fn a_kind_that_is_denied_later_makes_only_its_names_unsure() {
+async fn a_kind_that_is_denied_makes_only_its_names_unsure() {
     let api = cluster().await;
+    api.fault("endpointslices", |it| it.refuse = Some((403, None)));
     let (_files, config) = watching(&api);
     let server = Running::start(config).await;
-    until(server.admin, "/readyz", (200, "ok\n")).await;
-
-    api.fault("endpointslices", |it| it.refuse = Some((403, None)));
-    api.cut_watches();
     let denied = "[-] index: endpointslices\n[-] index: foreign endpointslices\nnot ready\n";
     until(server.admin, "/readyz", (503, denied)).await;
     assert_eq!(ask(server.dns, DB).await, NOT_READY);
