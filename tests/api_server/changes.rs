@@ -99,7 +99,7 @@ async fn a_created_slice_is_answered_and_a_deleted_one_gone_without_a_wrong_answ
     println!("|---|---|---|---|");
     for (what, mut times) in [("created", created), ("deleted", deleted)] {
         times.sort();
-        let [median, p99, max] = [TIMES / 2, TIMES * 99 / 100, TIMES - 1].map(|rank| times[rank]);
+        let [median, p99, max] = [TIMES / 2, TIMES * 99 / 100, TIMES].map(|rank| times[rank - 1]);
         println!("| {TIMES} slices {what} | {median:.1?} | {p99:.1?} | {max:.1?} |");
     }
     let metrics = gapless.metrics().await;

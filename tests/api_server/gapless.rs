@@ -67,7 +67,7 @@ impl Gapless {
     pub async fn ready(&self) {
         poll("gapless is ready", async || {
             let report = self.get("/readyz?verbose").await;
-            (report == "ok\n").then_some(()).ok_or(report)
+            report.ends_with("ok\n").then_some(()).ok_or(report)
         })
         .await;
     }
