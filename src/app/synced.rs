@@ -20,6 +20,8 @@ impl Synced {
     /// Makes the process unready for every source that is fed.
     pub(super) fn new(readiness: Readiness, reader: Reader, metrics: metrics::Index) -> Self {
         let sources = reader.load().options().sources.clone();
+        let fed: Vec<_> = sources.iter().map(|source| source.name()).collect();
+        metrics.keep(&fed);
         let awaited = sources
             .into_iter()
             .map(|source| (source, Some(readiness.wait_for(part(source)))))
@@ -67,5 +69,44 @@ const fn part(source: Source) -> &'static str {
         Source::ForeignEndpointSlices => "index: foreign endpointslices",
         Source::Namespaces => "index: namespaces",
         Source::Pods => "index: pods",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{app::options, config::Config, metrics::Metrics, model::Change};
+
+    #[test]
+    fn a_source_that_is_lost_is_awaited_again_until_it_is_listed() {
+        let options = options::index(&Config::default(), vec![Source::Services]);
+        let (mut index, reader) = Index::new(options);
+        let (readiness, registry) = (Readiness::default(), &mut <_>::default());
+        let metrics = Metrics::new(registry).index;
+        let mut synced = Synced::new(readiness.clone(), reader, metrics);
+        let (started, done) = (Change::ListStarted, Change::ListDone);
+        let lost = Change::Lost(Source::Services);
+        for (change, ready) in [
+            (started(Source::Services), false),
+            (done(Source::Services), true),
+            (lost, false),
+            (started(Source::Services), false),
+            (done(Source::Services), true),
+        ] {
+            let text = format!("{change:?}");
+            index.apply(change);
+            let rebuilt = index.publish(1);
+            let at = tokio::time::Instant::now().into_std();
+            let received = &[];
+            synced.follow(
+                &index,
+                &Published {
+                    received,
+                    at,
+                    rebuilt,
+                },
+            );
+            assert_eq!(readiness.awaited().is_empty(), ready, "{text}");
+        }
     }
 }

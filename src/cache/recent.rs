@@ -64,12 +64,15 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::tests::{NOW, entry, key};
+    use crate::cache::{
+        MESSAGE_MAX,
+        tests::{NOW, entry, key},
+    };
     use std::time::Duration;
 
     #[test]
     fn a_hit_is_the_caches_entry_and_dies_with_its_ttl() {
-        let (cache, mut recent) = (Cache::new(1 << 20), Recent::default());
+        let (cache, mut recent) = (Cache::new(1 << 20, MESSAGE_MAX), Recent::default());
         assert!(recent.get(&cache, &key("a"), *NOW).is_none());
         cache.put(&key("a"), entry(60, 200, *NOW));
         let mut held = |after| recent.get(&cache, &key("a"), *NOW + Duration::from_secs(after));
@@ -83,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_newer_answer_counts_after_so_many_hits_at_the_latest() {
-        let (cache, mut recent) = (Cache::new(1 << 20), Recent::default());
+        let (cache, mut recent) = (Cache::new(1 << 20, MESSAGE_MAX), Recent::default());
         cache.put(&key("a"), entry(60, 200, *NOW));
         let older = recent.get(&cache, &key("a"), *NOW).unwrap();
         let newer = entry(60, 400, *NOW);
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn keys_that_share_a_slot_never_share_an_answer() {
-        let (cache, mut recent) = (Cache::new(1 << 22), Recent::default());
+        let (cache, mut recent) = (Cache::new(1 << 22, MESSAGE_MAX), Recent::default());
         let names: Vec<_> = (0..4 * SLOTS).map(|n| n.to_string()).collect();
         for name in &names {
             cache.put(&key(name), entry(60, 200, *NOW));

@@ -15,6 +15,7 @@ mod inflight;
 mod resolv_conf;
 mod upstream;
 
+pub use exchange::SENDS;
 pub use inflight::Limits;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 
@@ -54,7 +55,7 @@ impl Route {
 }
 
 /// What the forwarder is given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Upstreams of [`Route::Default`].
     pub upstreams: Vec<SocketAddr>,
@@ -62,6 +63,10 @@ pub struct Options {
     pub cluster_dns: Vec<SocketAddr>,
     /// Octets of memory for answers.
     pub cache_bytes: u64,
+    /// Octets of the longest message that is kept.
+    pub cache_message_max: usize,
+    /// For how long answers are kept; on [`Route::ClusterDns`] negative ones never are.
+    pub bounds: Bounds,
     /// Is the AD bit of an upstream believed, and the way to it (RFC 6840 §5.8)?
     pub trust_ad: bool,
     /// How much may be under way.
@@ -74,6 +79,8 @@ impl Default for Options {
             upstreams: Vec::new(),
             cluster_dns: Vec::new(),
             cache_bytes: cache::DEFAULT_BYTES,
+            cache_message_max: cache::MESSAGE_MAX,
+            bounds: Bounds::default(),
             trust_ad: false,
             limits: Limits::default(),
         }
@@ -141,9 +148,9 @@ impl Forwarder {
     pub fn new(options: &Options, tasks: Tasks, metrics: metrics::Forward, rng: StdRng) -> Self {
         let cluster_bounds = Bounds {
             negative: 0,
-            ..Bounds::default()
+            ..options.bounds
         };
-        let cache = Cache::new(options.cache_bytes);
+        let cache = Cache::new(options.cache_bytes, options.cache_message_max);
         let measured = cache.clone();
         metrics.cache_size_from(move || {
             let size = measured.size();
@@ -151,7 +158,7 @@ impl Forwarder {
         });
         let shared = Shared {
             routes: [
-                (Upstreams::new(&options.upstreams), Bounds::default()),
+                (Upstreams::new(&options.upstreams), options.bounds),
                 (Upstreams::new(&options.cluster_dns), cluster_bounds),
             ],
             trust_ad: options.trust_ad,

@@ -34,9 +34,6 @@ const PROGRESS_WITHIN: Duration = MESSAGE_WITHIN
     .saturating_add(Duration::from_secs(5))
     .saturating_add(WRITE_WITHIN);
 
-/// Requests of one connection that are under way, as over TCP; each may hold a longest message.
-const STREAMS: u32 = 32;
-
 /// Octets of bodies that a connection holds unread (RFC 9113 §6.9.2 has the same default): a longest message.
 const WINDOW_BYTES: u32 = 65_535;
 
@@ -177,9 +174,10 @@ impl Endpoint {
     }
 
     fn http(&self) -> http2::Builder<Streams> {
+        let streams = u32::try_from(self.shared.tcp_queries_per_connection).unwrap_or(u32::MAX);
         let mut http = http2::Builder::new(self.streams.clone());
         http.timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS)
+            .max_concurrent_streams(streams)
             .max_header_list_size(HEADER_BYTES)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);

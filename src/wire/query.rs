@@ -168,7 +168,8 @@ impl Record {
     }
 }
 
-/// Where the name at `at` ends in the packet; a pointer ends it, and is not followed, but must point to before the name.
+/// Where the name at `at` ends in the packet; a pointer ends it, and is not followed, but must point to before the name,
+/// and not into the header, which is another one in what is made of the packet.
 fn skip_name(packet: &[u8], mut at: usize) -> Option<usize> {
     let start = at;
     loop {
@@ -178,7 +179,8 @@ fn skip_name(packet: &[u8], mut at: usize) -> Option<usize> {
             1..=63 => at.checked_add(1)?.checked_add(usize::from(len))?,
             0xc0..=0xff => {
                 let target = usize::from(read_u16(packet, at)? & 0x3fff);
-                return at.checked_add(2).filter(|_| target < start);
+                let earlier = (HEADER_LEN..start).contains(&target);
+                return at.checked_add(2).filter(|_| earlier);
             }
             _ => return None,
         };

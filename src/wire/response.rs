@@ -240,6 +240,7 @@ mod tests {
     fn malformed_replies_are_no_replies() {
         let forward = [b"\xc0\x20", &ANSWER[2..]].concat();
         let itself = [b"\xc0\x13", &ANSWER[2..]].concat();
+        let header = [b"\xc0\x0b", &ANSWER[2..]].concat();
         for (why, packet) in [
             ("no question", {
                 let mut packet = message([0; 3], b"");
@@ -251,6 +252,7 @@ mod tests {
             ("cut in a record", message([1, 0, 0], &ANSWER[..15])),
             ("pointer forward", message([1, 0, 0], &forward)),
             ("pointer to itself", message([1, 0, 0], &itself)),
+            ("pointer into the header", message([1, 0, 0], &header)),
             ("OPT in the answer", message([1, 0, 0], OPT)),
             ("two OPT", message([0, 0, 2], &[OPT, OPT].concat())),
         ] {
