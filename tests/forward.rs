@@ -8,8 +8,7 @@
 mod support;
 
 use gapless::{
-    cache::Entry,
-    forward::{Failure, Forwarder, Limits, Options, Route},
+    forward::{Failure, Forwarder, Held, Limits, Options, Route},
     lifecycle::Tasks,
     metrics::{Forward, Ignored, Metrics},
     wire::{NameKey, Query, Question, ReplyEdns},
@@ -67,7 +66,7 @@ fn now() -> std::time::Instant {
 }
 
 /// An entry as a client sees it, in lines: the code and flags, then the records.
-fn lines(entry: &Entry, spelling: &str) -> Vec<String> {
+fn lines(held: &Held, spelling: &str) -> Vec<String> {
     let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in spelling.split_terminator('.') {
         packet.push(u8::try_from(label.len()).unwrap());
@@ -76,7 +75,7 @@ fn lines(entry: &Entry, spelling: &str) -> Vec<String> {
     packet.extend_from_slice(&[0, 0, 1, 0, 1]);
     let query = Query::parse(&packet).unwrap();
     let mut out = vec![0; 65535];
-    let len = entry.write(&query, ReplyEdns::default(), &mut out, 65535, now());
+    let len = held.write(&query, ReplyEdns::default(), &mut out, 65535, now());
     let reply = Message::from_vec(&out[..len.unwrap()]).unwrap();
     assert_eq!(reply.metadata.id, 0xabcd);
     let mut lines = vec![format!("{:?}", reply.metadata.response_code)];
@@ -93,12 +92,12 @@ fn lines(entry: &Entry, spelling: &str) -> Vec<String> {
 impl Bench {
     async fn ask(&self, name: &str) -> Result<Vec<String>, Failure> {
         let outcome = self.forwarder.resolve(&a(name), Route::Default).await;
-        outcome.map(|entry| lines(&entry, name))
+        outcome.map(|held| lines(&held, name))
     }
 
     fn held(&self, name: &str) -> Option<Vec<String>> {
         let held = self.forwarder.held(&a(name), Route::Default, None, now());
-        held.map(|entry| lines(&entry, name))
+        held.map(|held| lines(&held, name))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     answer,
+    cache::Bounds,
     config::{self, Config},
     engine::{self, Identity},
     forward::{self, Limits, ResolvConf},
@@ -14,7 +15,6 @@ use std::{
 
 pub(super) fn index(config: &Config, sources: Vec<model::Source>) -> index::Options {
     let cluster = &config.cluster;
-    let seconds = |ttl: Duration| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX);
     index::Options {
         zone: cluster.domain.clone(),
         ttl: index::Ttl {
@@ -29,6 +29,10 @@ pub(super) fn index(config: &Config, sources: Vec<model::Source>) -> index::Opti
         cluster_ip_endpoints: cluster.endpoint_slices == config::EndpointSlices::All,
         sources,
     }
+}
+
+fn seconds(ttl: Duration) -> u32 {
+    u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)
 }
 
 pub(super) fn engine(config: &Config, listening: &[SocketAddr]) -> engine::Options {
@@ -83,6 +87,12 @@ pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Opt
         },
         cluster_dns: config.cluster.dns.clone(),
         cache_bytes: config.cache.size,
+        bounds: Bounds {
+            positive: seconds(config.cache.max_ttl),
+            negative: seconds(config.cache.max_negative_ttl),
+            stale: seconds(config.cache.max_stale),
+        },
+        prefetch: config.cache.prefetch,
         trust_ad: config.forward.trust_ad,
         limits: Limits {
             flights: config.forward.max_in_flight,
