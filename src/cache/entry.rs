@@ -6,7 +6,7 @@ use crate::{
     wire::{Ede, Flags, Mark, Query, Rcode, ReplyEdns, Response, Stored, Ttls},
 };
 use std::{
-    sync::atomic::{AtomicU8, AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -32,6 +32,7 @@ pub struct Entry {
     refresh_failed_ms: AtomicU32,
     /// Hits, as far as [`POPULAR`]; [`CLAIMED`] while a refresh is under way because of them.
     hits: AtomicU8,
+    displaced: AtomicBool,
 }
 
 /// So many hits show that an answer is asked for again and again.
@@ -82,6 +83,7 @@ impl Entry {
             stale_until: good_until + Duration::from_secs(stale.into()),
             refresh_failed_ms: AtomicU32::new(0),
             hits: AtomicU8::new(0),
+            displaced: AtomicBool::new(false),
         }
     }
 
@@ -123,6 +125,15 @@ impl Entry {
     /// Is it popular, and does nobody refresh it yet? Then the caller is to do it, and nobody else.
     pub fn claim_refresh(&self) -> bool {
         self.hits.load(Ordering::Relaxed) == POPULAR && self.swap_hits(POPULAR, CLAIMED)
+    }
+
+    /// Has the cache a newer answer, or learnt that there is none to keep?
+    pub(super) fn is_displaced(&self) -> bool {
+        self.displaced.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn displace(&self) {
+        self.displaced.store(true, Ordering::Relaxed);
     }
 
     fn swap_hits(&self, from: u8, to: u8) -> bool {

@@ -75,12 +75,16 @@ impl Cache {
     }
 
     /// Keeps an answer, unless it is good for no time or longer than [`MESSAGE_MAX`]. The answer that stood there is gone
-    /// in any case: the newer one is right.
+    /// in any case, from threads' own memories too: the newer one is right.
     pub fn put(&self, key: &Key, entry: Arc<Entry>) {
+        let older = self.entries.get(key.as_bytes());
         if entry.kept_for().is_zero() || entry.message_len() > MESSAGE_MAX {
             self.entries.invalidate(key.as_bytes());
         } else {
             self.entries.insert(key.as_bytes().to_vec(), entry);
+        }
+        if let Some(older) = older {
+            older.displace();
         }
     }
 
