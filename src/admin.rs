@@ -143,20 +143,18 @@ async fn not_found() -> (StatusCode, String) {
 }
 
 async fn readyz(State(parts): State<Parts>, RawQuery(query): RawQuery) -> (StatusCode, String) {
-    let awaited = parts.readiness.awaited();
-    let (status, summary) = if awaited.is_empty() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    };
+    let verbose = query.is_some_and(|query| {
+        let mut names = query.split('&').map(|word| word.split('=').next());
+        names.any(|name| name == Some("verbose"))
+    });
+    let (mut status, mut summary) = (StatusCode::OK, "ok\n");
     let mut body = String::new();
-    if query.is_some_and(|query| {
-        query
-            .split('&')
-            .any(|word| word.split('=').next() == Some("verbose"))
-    }) {
-        for part in awaited {
+    for (part, ready) in parts.readiness.parts() {
+        if !ready {
+            (status, summary) = (StatusCode::SERVICE_UNAVAILABLE, "not ready\n");
             body.push_str(&format!("[-] {part}\n"));
+        } else if verbose {
+            body.push_str(&format!("[+] {part}\n"));
         }
     }
     (status, body + summary)

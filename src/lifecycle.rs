@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 pub use tokio_util::sync::CancellationToken as Drain;
@@ -34,6 +34,14 @@ impl Tasks {
             },
             Ended(reports),
         )
+    }
+
+    /// Another set, waited for by itself; its essential tasks report to the same [`Ended`].
+    pub fn sibling(&self) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            ended: self.ended.clone(),
+        }
     }
 
     /// Starts a task that is to live as long as the process. Its end, a panic included, is reported under `name`.
@@ -84,10 +92,13 @@ impl Drop for ReportOnDrop {
     }
 }
 
+type Parts = BTreeMap<&'static str, usize>;
+
 /// What the process still waits for. Ready is when nothing is left.
 #[derive(Clone, Default)]
 pub struct Readiness {
-    awaited: Arc<Mutex<BTreeMap<&'static str, usize>>>,
+    /// For how many guards a part is awaited; one that is ready stays with 0.
+    parts: Arc<Mutex<Parts>>,
 }
 
 /// Something that is awaited, until it is dropped.
@@ -101,21 +112,40 @@ pub struct Awaited {
 impl Readiness {
     /// Makes the process unready until the guard is dropped.
     pub fn wait_for(&self, part: &'static str) -> Awaited {
-        *self.parts().entry(part).or_default() += 1;
+        self.end(part);
         Awaited {
             part,
             readiness: self.clone(),
         }
     }
 
-    /// The parts still awaited, in alphabetical order.
-    pub fn awaited(&self) -> Vec<&'static str> {
-        self.parts().keys().copied().collect()
+    /// Makes the process unready for good.
+    pub fn end(&self, part: &'static str) {
+        *self.lock().entry(part).or_default() += 1;
     }
 
-    fn parts(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, usize>> {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The parts still awaited, in alphabetical order.
+    pub fn awaited(&self) -> Vec<&'static str> {
+        awaited(&self.lock())
     }
+
+    /// Every part that is or was awaited, in alphabetical order, and whether it is ready.
+    pub fn parts(&self) -> Vec<(&'static str, bool)> {
+        let parts = self.lock();
+        parts
+            .iter()
+            .map(|(part, count)| (*part, *count == 0))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn awaited(parts: &Parts) -> Vec<&'static str> {
+    let awaited = parts.iter().filter(|(_, count)| **count > 0);
+    awaited.map(|(part, _)| *part).collect()
 }
 
 impl fmt::Debug for Readiness {
@@ -126,15 +156,13 @@ impl fmt::Debug for Readiness {
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        let mut parts = self.readiness.parts();
+        let mut parts = self.readiness.lock();
         let Some(count) = parts.get_mut(self.part) else {
             return;
         };
         *count -= 1;
         if *count == 0 {
-            parts.remove(self.part);
-            let awaited: Vec<_> = parts.keys().collect();
-            tracing::info!(part = self.part, still_awaited = ?awaited, "ready");
+            tracing::info!(part = self.part, still_awaited = ?awaited(&parts), "ready");
         }
     }
 }
@@ -150,7 +178,9 @@ mod tests {
         let listeners = readiness.wait_for("listeners");
         drop(first);
         assert_eq!(readiness.awaited(), ["index", "listeners"]);
-        drop((second, listeners));
+        drop(second);
+        assert_eq!(readiness.parts(), [("index", true), ("listeners", false)]);
+        drop(listeners);
         assert!(readiness.awaited().is_empty());
     }
 

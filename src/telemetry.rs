@@ -31,6 +31,9 @@ pub enum Error {
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// The Kubernetes client logs every request that fails as an error; the feed, which knows what follows from it, says so once.
+const SAID_BY_THE_FEED: &str = "kube_client=off";
+
 /// Reads a filter in tracing's syntax. A single word must be a level: tracing takes a misspelt one for the name of a target,
 /// and logs nothing.
 pub fn filter(text: &str) -> Result<EnvFilter, Error> {
@@ -42,15 +45,20 @@ pub fn filter(text: &str) -> Result<EnvFilter, Error> {
     if text.split(',').any(misspelt) {
         return Err(invalid());
     }
+    // What is written in the filter comes last, and wins.
+    let text = format!("{SAID_BY_THE_FEED},{text}");
     EnvFilter::builder().parse(text).map_err(|_| invalid())
 }
 
 /// Sends the process's logs to standard error.
 pub fn init(format: Format, level: &str) -> Result<(), Error> {
-    let lines = tracing_subscriber::fmt()
+    let mut lines = tracing_subscriber::fmt()
         .with_env_filter(filter(level)?)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
+    if !io::stderr().is_terminal() {
+        lines = lines.with_ansi(false);
+    }
     match format {
         Format::Text => lines.finish().try_init()?,
         Format::Json => lines.json().flatten_event(true).finish().try_init()?,
@@ -109,6 +117,14 @@ mod tests {
             .map(|second| warning.permit(start + Duration::from_secs(second)))
             .into();
         assert_eq!(said, [Some(0), None, None, Some(2), None, Some(1)]);
+    }
+
+    #[test]
+    fn the_kubernetes_client_is_silent_unless_it_is_asked_for() {
+        let silent = filter("info").unwrap().to_string();
+        assert_eq!(silent, "kube_client=off,info");
+        let asked_for = filter("info,kube_client=warn").unwrap().to_string();
+        assert_eq!(asked_for, "kube_client=warn,info");
     }
 
     #[test]

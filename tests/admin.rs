@@ -7,7 +7,12 @@ use gapless::{
     metrics::{Metrics, Origin, Transport},
 };
 use prometheus_client::registry::Registry;
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -85,17 +90,18 @@ async fn alive_is_when_it_answers_and_ready_is_when_nothing_is_awaited() {
     let services = server.readiness.wait_for("index: services");
     let listeners = server.readiness.wait_for("listeners");
     assert_eq!(server.get("/livez").await, text(200, "ok\n"));
-    assert_eq!(server.get("/readyz").await, text(503, "not ready\n"));
     let both = text(503, "[-] index: services\n[-] listeners\nnot ready\n");
+    assert_eq!(server.get("/readyz").await, both);
     assert_eq!(server.get("/readyz?verbose").await, both);
     drop(services);
-    assert_eq!(
-        server.get("/readyz?verbose=1").await,
-        text(503, "[-] listeners\nnot ready\n")
-    );
+    let one = text(503, "[-] listeners\nnot ready\n");
+    assert_eq!(server.get("/readyz").await, one);
+    let one = text(503, "[+] index: services\n[-] listeners\nnot ready\n");
+    assert_eq!(server.get("/readyz?verbose=1").await, one);
     drop(listeners);
     assert_eq!(server.get("/readyz").await, text(200, "ok\n"));
-    assert_eq!(server.get("/readyz?verbose").await, text(200, "ok\n"));
+    let none = text(200, "[+] index: services\n[+] listeners\nok\n");
+    assert_eq!(server.get("/readyz?verbose").await, none);
 }
 
 #[tokio::test]
@@ -129,6 +135,22 @@ async fn metrics_are_openmetrics_and_encoded_at_each_scrape() {
 #[tokio::test]
 async fn the_document_lists_every_family_and_no_other() {
     let (_, _, body) = running().await.get("/metrics").await;
+    // The labels' names and values, by family.
+    let mut labels = BTreeMap::<_, Vec<(String, BTreeSet<String>)>>::new();
+    for (name, rest) in body.lines().filter_map(|line| line.split_once('{')) {
+        let (pairs, _) = rest.split_once('}').expect("labels end");
+        let family = name.trim_end_matches("_total");
+        for pair in pairs.split(',').filter(|pair| !pair.starts_with("le=")) {
+            let (label, value) = pair.split_once('=').expect("a label has a value");
+            let of_family = labels.entry(family).or_default();
+            let at = of_family.iter().position(|(known, _)| known == label);
+            let at = at.unwrap_or_else(|| {
+                of_family.push((label.to_owned(), BTreeSet::new()));
+                of_family.len() - 1
+            });
+            of_family[at].1.insert(value.trim_matches('"').to_owned());
+        }
+    }
     let of = |kind: &str| -> Vec<(String, String)> {
         let lines = body.lines().filter_map(|line| line.strip_prefix(kind));
         let pairs = lines.map(|line| line.split_once(' ').expect("a name and a text"));
@@ -139,21 +161,46 @@ async fn the_document_lists_every_family_and_no_other() {
     let scraped: BTreeSet<_> = of("# HELP ")
         .into_iter()
         .zip(of("# TYPE "))
-        .map(|((name, help), (_, kind))| format!("| `{name}` | {kind} | {help} |"))
+        .map(|((name, help), (_, kind))| {
+            let labels = labels.get(name.as_str()).into_iter().flatten();
+            let names: Vec<_> = labels.map(|(label, _)| format!("`{label}`")).collect();
+            format!("| `{name}` | {kind} | {} | {help} |", names.join(", "))
+        })
         .collect();
-    let rows = include_str!("../docs/metrics.md")
+    let document = include_str!("../docs/metrics.md");
+    let rows = document
         .lines()
         .filter(|line| line.starts_with("| `gapless_"));
     let documented: BTreeSet<_> = rows
         .map(|row| {
             let cells: Vec<_> = row.split('|').map(str::trim).collect();
-            format!("| {} | {} | {} |", cells[1], cells[2], cells[4])
+            format!(
+                "| {} | {} | {} | {} |",
+                cells[1], cells[2], cells[3], cells[4]
+            )
         })
         .collect();
-    assert_eq!(
-        documented, scraped,
-        "docs/metrics.md (the column of labels left out)"
-    );
+    assert_eq!(documented, scraped, "docs/metrics.md");
+    for (family, (label, values)) in labels
+        .iter()
+        .flat_map(|(it, all)| all.iter().map(move |one| (it, one)))
+    {
+        // One row for a label, or one for each family in which it has values of its own.
+        let own = format!("| `{label}` of `{family}` |");
+        let row = document.lines().find(|line| line.starts_with(&own));
+        let common = format!("| `{label}` |");
+        let row = row.or_else(|| document.lines().find(|line| line.starts_with(&common)));
+        let row = row.unwrap_or_else(|| panic!("docs/metrics.md: no row starts with {own}"));
+        let listed = row
+            .split('`')
+            .skip(if row.starts_with(&own) { 5 } else { 3 })
+            .step_by(2);
+        assert_eq!(
+            listed.map(str::to_owned).collect::<BTreeSet<_>>(),
+            *values,
+            "{row}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -339,13 +339,14 @@ fn a_port_in_use_is_an_error_that_says_so() {
     );
     drop(first);
 
-    let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Nobody else uses this address, so the port is free for TCP.
+    let other = std::net::UdpSocket::bind("127.0.0.2:0").unwrap();
     let address = other.local_addr().unwrap();
     let error = Listeners::bind(&[address], &options).unwrap_err();
     let port = address.port();
     assert_eq!(
         error.to_string(),
-        format!("cannot listen on 127.0.0.1:{port} (UDP): port {port} is already in use")
+        format!("cannot listen on 127.0.0.2:{port} (UDP): port {port} is already in use")
     );
 }
 

@@ -1,5 +1,7 @@
 //! The shape of the tree, as assertions: who may name whom, where `unsafe` stands, and what each file says it is for.
 
+use gapless::metrics::Metrics;
+use prometheus_client::{encoding::text, registry::Registry};
 use std::{
     collections::BTreeSet,
     fs,
@@ -19,12 +21,20 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("cache", &["wire"]),
     // Where changes come from, and what is decided.
     ("feed", &["lifecycle", "metrics", "model"]),
-    ("answer", &["index", "wire"]),
+    ("answer", &["index", "model", "wire"]),
     ("forward", &["cache", "lifecycle", "metrics", "wire"]),
     // The only way from a query's bytes to an answer's.
     (
         "engine",
-        &["answer", "cache", "forward", "index", "metrics", "wire"],
+        &[
+            "answer",
+            "cache",
+            "forward",
+            "index",
+            "lifecycle",
+            "metrics",
+            "wire",
+        ],
     ),
     // Edges.
     ("server", &["engine", "lifecycle", "metrics", "wire"]),
@@ -40,8 +50,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every `.rs` file below a directory of the project, as its path from there and its text.
+/// Every source file below a directory of the project.
 fn sources(directory: &str) -> Vec<(PathBuf, String)> {
+    files(directory, "rs")
+}
+
+/// Every file with this ending below a directory of the project, as its path from there and its text.
+fn files(directory: &str, ending: &str) -> Vec<(PathBuf, String)> {
     let base = root().join(directory);
     let (mut found, mut open) = (vec![], vec![base.clone()]);
     while let Some(next) = open.pop() {
@@ -49,7 +64,10 @@ fn sources(directory: &str) -> Vec<(PathBuf, String)> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == ending)
+            {
                 let text = fs::read_to_string(&path).expect("UTF-8");
                 let relative = path.strip_prefix(&base).expect("below the base");
                 found.push((relative.to_owned(), text));
@@ -167,31 +185,61 @@ fn every_file_begins_with_what_it_is_for() {
     }
 }
 
-/// `docs/spec-coverage.md` names tests in backquotes, by the function's name alone or after its path (`a::b::name`).
+/// Two documents name tests in backquotes, by the function's name alone or after its path (`a::b::name`).
 /// A name there is a word of lower-case letters, digits and at least two underscores; test names are sentences.
 #[test]
-fn the_spec_coverage_names_tests_that_exist() {
-    let Ok(coverage) = fs::read_to_string(root().join("docs/spec-coverage.md")) else {
-        return;
-    };
+fn documents_name_tests_that_exist() {
     let code: String = ["src", "tests"]
         .into_iter()
         .flat_map(sources)
         .map(|(_, text)| text)
         .collect();
-    let quoted = coverage.split('`').skip(1).step_by(2);
-    let names = quoted.filter_map(|text| text.rsplit("::").next());
     let is_sentence = |name: &&str| {
         name.matches('_').count() >= 2
             && name
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             && !name.starts_with('_')
+            && !name.starts_with("gapless_")
     };
-    for name in names.filter(is_sentence) {
-        assert!(
-            code.contains(&format!("fn {name}(")),
-            "docs/spec-coverage.md names {name}, and there is no such test"
-        );
+    for document in ["docs/spec-coverage.md", "docs/operations.md"] {
+        let text = fs::read_to_string(root().join(document)).expect(document);
+        let quoted = text.split('`').skip(1).step_by(2);
+        let names = quoted.filter_map(|text| text.rsplit("::").next());
+        for name in names.filter(is_sentence) {
+            assert!(
+                code.contains(&format!("fn {name}(")),
+                "{document} names {name}, and there is no such test"
+            );
+        }
+    }
+}
+
+/// A metric is named by its family, or by a sample of it.
+#[test]
+fn documents_name_metrics_that_exist() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    // A family without a sample is not encoded.
+    metrics.index.set_objects("services", 0, false);
+    let mut page = String::new();
+    text::encode(&mut page, &registry).expect("a page");
+    let families: BTreeSet<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    for (path, text) in files("docs", "md") {
+        for found in text.split("gapless_").skip(1) {
+            let name = format!("gapless_{}", word(found));
+            let family = ["_total", "_bucket", "_count", "_sum"]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix))
+                .unwrap_or(&name);
+            assert!(
+                families.contains(family) || name.ends_with('_'),
+                "docs/{}: there is no metric {name}",
+                path.display()
+            );
+        }
     }
 }

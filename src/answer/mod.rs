@@ -154,16 +154,14 @@ enum Found<'s> {
 pub fn decide<'s>(question: &Question, snapshot: &'s Snapshot, options: &Options) -> Verdict<'s> {
     let mut answer = Answer::about(question.name.clone());
     loop {
-        match find(&answer.name, question.qtype, snapshot, options) {
+        let mut found = find(&answer.name, question.qtype, snapshot, options);
+        let falls_through = |zone| answer.name.labels_above(zone).is_some();
+        if matches!(found, Found::Absent(_)) && options.fallthrough.iter().any(falls_through) {
+            found = Found::Elsewhere(Elsewhere::Upstream);
+        }
+        match found {
             Found::Exists(records) => answer.records = records,
             Found::Absent(ede) => {
-                if options
-                    .fallthrough
-                    .iter()
-                    .any(|zone| answer.name.labels_above(zone).is_some())
-                {
-                    return Verdict::Forward(Elsewhere::Upstream, answer);
-                }
                 answer.rcode = Rcode::NxDomain;
                 answer.ede = ede;
                 answer.records =

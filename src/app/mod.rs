@@ -1,6 +1,7 @@
 //! The composition root: a [`Config`] made into running parts, and the parts into a process that starts, becomes ready,
 //! drains and ends. What parts need from the world (clock, chance, environment, signals) enters here.
 
+mod descriptors;
 mod options;
 mod source;
 mod synced;
@@ -11,7 +12,7 @@ use crate::{
     engine::Engine,
     forward::Forwarder,
     index::{self, Index},
-    lifecycle::{Drain, Readiness, Tasks},
+    lifecycle::{Drain, Ended, Readiness, Tasks},
     metrics::Metrics,
     server::Listeners,
 };
@@ -49,10 +50,13 @@ pub struct Bound {
     registry: Registry,
     metrics: Metrics,
     readiness: Readiness,
+    tasks: Tasks,
+    ended: Ended,
 }
 
 /// Runs the server until a signal tells it to stop, or a part fails.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    descriptors::raise_limit(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(ASYNC_THREADS)
         .thread_name("gapless-async")
@@ -89,6 +93,7 @@ impl Bound {
             }
             None => None,
         };
+        let (tasks, ended) = Tasks::new();
         Ok(Self {
             listeners,
             admin,
@@ -97,6 +102,8 @@ impl Bound {
             registry,
             metrics,
             readiness: Readiness::default(),
+            tasks,
+            ended,
         })
     }
 
@@ -120,9 +127,11 @@ impl Bound {
             registry,
             metrics,
             readiness,
+            tasks,
+            mut ended,
         } = self;
-        let (tasks, mut ended) = Tasks::new();
-        let drain = Drain::new();
+        let (drain, drained) = (Drain::new(), Drain::new());
+        let listening = readiness.wait_for("listeners");
         let (index, reader) = Index::new(options::index(&config, feed.sources()));
         let forward = Forwarder::new(
             &options::forward(&config, listeners.local_addrs()),
@@ -146,11 +155,14 @@ impl Bound {
         listeners
             .serve(Arc::new(engine), &tasks, drain.clone(), &metrics)
             .context("the listeners do not start")?;
+        drop(listening);
+        // Probes are to hear of the draining to its end.
+        let last = tasks.sibling();
         if let Some(admin) = admin {
             tracing::info!(address = %admin.local_addr(), "admin server");
-            tasks.essential(
+            last.essential(
                 "admin server",
-                admin.run(readiness.clone(), Arc::new(registry), drain.clone()),
+                admin.run(readiness.clone(), Arc::new(registry), drained.clone()),
             );
         }
 
@@ -158,10 +170,14 @@ impl Bound {
             () = stop => Ok(()),
             part = ended.first() => Err(anyhow::anyhow!("{part} ended, and nothing goes on without it")),
         };
-        // Never dropped: a process that drains does not become ready again.
-        std::mem::forget(readiness.wait_for("the end: draining"));
+        readiness.end("draining");
         drain.cancel();
-        if tokio::time::timeout(DRAIN, tasks.finished()).await.is_err() {
+        let finished = async {
+            tasks.finished().await;
+            drained.cancel();
+            last.finished().await;
+        };
+        if tokio::time::timeout(DRAIN, finished).await.is_err() {
             tracing::warn!(within = ?DRAIN, "not every task has ended");
         }
         outcome
@@ -176,4 +192,27 @@ impl Bound {
 fn clock() -> (Instant, Duration) {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     (Instant::now(), since_1970.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Source;
+
+    #[tokio::test]
+    async fn the_end_of_an_essential_part_is_the_end_of_the_run_and_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let free = "127.0.0.1:0".parse().unwrap();
+        let config = Config {
+            listen: vec![free],
+            admin: Some(free),
+            source: Source::Manifests(directory.path().to_owned()),
+            ..Config::default()
+        };
+        let bound = Bound::new(config).await.unwrap();
+        bound.tasks.essential("a part", async {});
+        let ended = bound.run(std::future::pending()).await.unwrap_err();
+        let expected = "a part ended, and nothing goes on without it";
+        assert_eq!(ended.to_string(), expected);
+    }
 }

@@ -70,9 +70,12 @@ pub(super) fn server(config: &Config) -> server::Options {
     let cpus = || std::thread::available_parallelism().map_or(1, Into::into);
     server::Options {
         udp_workers: config.udp.workers.unwrap_or_else(cpus),
-        udp_in_flight: config.forward.max_in_flight,
+        // As many again wait for a question that somebody else asked, or hear that there are too many: neither limit of
+        // the forwarder is to be met in a queue.
+        udp_in_flight: 2 * config.forward.max_in_flight + config.forward.max_waiters,
         tcp_connections: config.tcp.max_connections,
         tcp_connections_per_client: config.tcp.max_connections_per_client,
+        tcp_queries_per_connection: config.tcp.max_queries_per_connection,
         tcp_idle: config.tcp.idle_timeout,
         ..server::Options::default()
     }
@@ -87,6 +90,7 @@ pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Opt
         },
         cluster_dns: config.cluster.dns.clone(),
         cache_bytes: config.cache.size,
+        cache_message_max: usize::try_from(config.cache.max_answer).unwrap_or(usize::MAX),
         bounds: Bounds {
             positive: seconds(config.cache.max_ttl),
             negative: seconds(config.cache.max_negative_ttl),
@@ -126,6 +130,11 @@ fn from_resolv_conf(config: &Config, listening: &[SocketAddr]) -> Vec<SocketAddr
         tracing::warn!(
             "{path}: no upstream; only names of the cluster are answered (see forward.upstreams)"
         );
+    } else {
+        tracing::info!(
+            ?upstreams,
+            "{path}: names outside the cluster are asked there"
+        );
     }
     upstreams
 }
@@ -149,6 +158,67 @@ fn interface_index(name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_upstreams_of_resolv_conf_are_asked_without_this_server_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("resolv.conf");
+        let text =
+            "search a.b\nnameserver 127.0.0.1\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n";
+        std::fs::write(&path, text).unwrap();
+        let mut config = Config::default();
+        config.forward.resolv_conf = path;
+        let upstreams = |config: &Config, listening: &str| {
+            let upstreams = forward(config, &[listening.parse().unwrap()]).upstreams;
+            upstreams
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        let others = ["192.0.2.1:53", "[2001:db8::1]:53"];
+        assert_eq!(upstreams(&config, "127.0.0.1:53"), others);
+        assert_eq!(upstreams(&config, "0.0.0.0:53"), others);
+        let all = ["127.0.0.1:53", "192.0.2.1:53", "[2001:db8::1]:53"];
+        assert_eq!(upstreams(&config, "127.0.0.1:5300"), all);
+        config.forward.upstreams = vec!["192.0.2.9:53".parse().unwrap()];
+        assert_eq!(upstreams(&config, "127.0.0.1:53"), ["192.0.2.9:53"]);
+    }
+
+    #[test]
+    fn what_bounds_the_cache_and_the_connections_is_passed_on() {
+        let text = "tcp: {max_connections: 1, max_connections_per_client: 2, max_queries_per_connection: 3, idle_timeout: 4s}\n\
+                    udp: {workers: 5}\n\
+                    forward: {upstreams: [192.0.2.1], max_in_flight: 6, max_waiters: 7, trust_ad: true}\n\
+                    cluster: {dns: [192.0.2.2]}\n\
+                    cache: {size: 8MiB, max_ttl: 9s, max_negative_ttl: 10s, max_answer: 11KiB}\n";
+        let (config, _) = Config::parse(text.as_bytes(), &<_>::default()).unwrap();
+        let expected = server::Options {
+            udp_workers: 5,
+            udp_in_flight: 19,
+            tcp_connections: 1,
+            tcp_connections_per_client: 2,
+            tcp_queries_per_connection: 3,
+            tcp_idle: Duration::from_secs(4),
+            ..server::Options::default()
+        };
+        assert_eq!(server(&config), expected);
+        let expected = forward::Options {
+            upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+            cluster_dns: vec!["192.0.2.2:53".parse().unwrap()],
+            cache_bytes: 8 << 20,
+            cache_message_max: 11 << 10,
+            bounds: Bounds {
+                positive: 9,
+                negative: 10,
+            },
+            trust_ad: true,
+            limits: Limits {
+                flights: 6,
+                waiters: 7,
+            },
+        };
+        assert_eq!(forward(&config, &[]), expected);
+    }
 
     #[test]
     fn an_upstream_that_is_this_server_is_recognised() {

@@ -20,6 +20,8 @@ impl Synced {
     /// Makes the process unready for every source that is fed.
     pub(super) fn new(readiness: Readiness, reader: Reader, metrics: metrics::Index) -> Self {
         let sources = reader.load().options().sources.clone();
+        let fed: Vec<_> = sources.iter().map(|source| source.name()).collect();
+        metrics.keep(&fed);
         let awaited = sources
             .into_iter()
             .map(|source| (source, Some(readiness.wait_for(part(source)))))

@@ -22,7 +22,8 @@ use std::{
 
 /// Octets of memory when nothing else is said: some 100,000 answers, which is more than a node's pods ask for.
 pub const DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
-/// Longest message that is kept, in octets: a few giant answers must not push out thousands of others.
+/// Longest message that is kept when nothing else is said, in octets: a few giant answers must not push out thousands of
+/// others.
 pub const MESSAGE_MAX: usize = 8 * 1024;
 /// What moka and the allocator need for one entry besides key and value: its record, its places in the queues and in the
 /// timer wheel, the table's slots. Measured with moka 0.12.16: 136,000 small answers take 650 octets each, 190 of them
@@ -34,6 +35,7 @@ const OVERHEAD: usize = 460;
 pub struct Cache {
     entries: sync::Cache<Vec<u8>, Arc<Entry>, foldhash::fast::RandomState>,
     evicted: Arc<AtomicU64>,
+    message_max: usize,
 }
 
 /// How full the cache is.
@@ -48,8 +50,8 @@ pub struct Size {
 }
 
 impl Cache {
-    /// An empty cache bounded by this many octets.
-    pub fn new(bytes: u64) -> Self {
+    /// An empty cache bounded by this many octets, which keeps messages of at most `message_max` octets.
+    pub fn new(bytes: u64, message_max: usize) -> Self {
         let evicted = Arc::<AtomicU64>::default();
         let count = Arc::clone(&evicted);
         let entries = sync::Cache::builder()
@@ -65,7 +67,11 @@ impl Cache {
                 }
             })
             .build_with_hasher(foldhash::fast::RandomState::default());
-        Self { entries, evicted }
+        Self {
+            entries,
+            evicted,
+            message_max,
+        }
     }
 
     /// The answer under this key, be it in its own time or stale at `now`.
@@ -74,11 +80,11 @@ impl Cache {
         (now < entry.times().stale_until).then_some(entry)
     }
 
-    /// Keeps an answer, unless it is good for no time or longer than [`MESSAGE_MAX`]. The answer that stood there is gone
+    /// Keeps an answer, unless it is good for no time or longer than the cache keeps. The answer that stood there is gone
     /// in any case, from threads' own memories too: the newer one is right.
     pub fn put(&self, key: &Key, entry: Arc<Entry>) {
         let older = self.entries.get(key.as_bytes());
-        if entry.kept_for().is_zero() || entry.message_len() > MESSAGE_MAX {
+        if entry.kept_for().is_zero() || entry.message_len() > self.message_max {
             self.entries.invalidate(key.as_bytes());
         } else {
             self.entries.insert(key.as_bytes().to_vec(), entry);
@@ -170,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_there_until_its_stale_time_is_over_by_the_callers_clock() {
-        let cache = Cache::new(DEFAULT_BYTES);
+        let cache = Cache::new(DEFAULT_BYTES, MESSAGE_MAX);
         cache.put(&key("a"), entry(60, 200, *NOW));
         let current = |after| {
             let now = *NOW + Duration::from_secs(after);
@@ -185,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_replaced_answer_lives_by_its_own_ttl() {
-        let cache = Cache::new(DEFAULT_BYTES);
+        let cache = Cache::new(DEFAULT_BYTES, MESSAGE_MAX);
         cache.put(&key("a"), entry(1, 200, *NOW));
         cache.put(&key("a"), entry(60, 200, *NOW));
         assert!(
@@ -198,7 +204,7 @@ mod tests {
     #[test]
     fn an_answer_with_ttl_0_or_over_8_kib_is_not_kept_and_replaces_what_was() {
         for unfit in [entry(0, 200, *NOW), entry(60, 8400, *NOW)] {
-            let cache = Cache::new(DEFAULT_BYTES);
+            let cache = Cache::new(DEFAULT_BYTES, MESSAGE_MAX);
             cache.put(&key("a"), entry(60, 200, *NOW));
             cache.put(&key("a"), unfit);
             assert!(cache.get(&key("a"), *NOW).is_none());
@@ -207,7 +213,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_by_bytes_and_evictions_are_counted() {
-        let cache = Cache::new(100_000);
+        let cache = Cache::new(100_000, MESSAGE_MAX);
         for n in 0..1000 {
             cache.put(&key(&n.to_string()), entry(60, 1000, *NOW));
         }

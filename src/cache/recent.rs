@@ -69,12 +69,15 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::tests::{NOW, entry, key};
+    use crate::cache::{
+        MESSAGE_MAX,
+        tests::{NOW, entry, key},
+    };
     use std::time::Duration;
 
     #[test]
     fn a_hit_is_the_caches_entry_until_a_newer_one_stands_there() {
-        let (cache, mut recent) = (Cache::new(1 << 20), Recent::default());
+        let (cache, mut recent) = (Cache::new(1 << 20, MESSAGE_MAX), Recent::default());
         let mut held = |after| recent.get(&cache, &key("a"), *NOW + Duration::from_secs(after));
         assert!(held(0).is_none());
         for entry in [entry(60, 200, *NOW), entry(60, 400, *NOW)] {
@@ -90,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_cache_is_asked_once_in_so_many_hits() {
-        let (cache, mut recent) = (Cache::new(1 << 20), Recent::default());
+        let (cache, mut recent) = (Cache::new(1 << 20, MESSAGE_MAX), Recent::default());
         cache.put(&key("a"), entry(60, 200, *NOW));
         recent.get(&cache, &key("a"), *NOW).unwrap();
         cache.entries.invalidate(key("a").as_bytes());
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn keys_that_share_a_slot_never_share_an_answer() {
-        let (cache, mut recent) = (Cache::new(1 << 22), Recent::default());
+        let (cache, mut recent) = (Cache::new(1 << 22, MESSAGE_MAX), Recent::default());
         let names: Vec<_> = (0..4 * SLOTS).map(|n| n.to_string()).collect();
         for name in &names {
             cache.put(&key(name), entry(60, 200, *NOW));

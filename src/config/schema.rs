@@ -71,7 +71,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
                 "workers",
                 Or("auto", Count(1..=64)),
                 None,
-                "Threads, each with a socket of its own at every address. `auto`: one for each CPU that the process may use.",
+                "Threads for each address of `listen`, each with a socket of its own. `auto`: one for each CPU that the process may use.",
             ),
         }),
         tcp: root.section("tcp", tcp),
@@ -126,7 +126,7 @@ fn tcp(tcp: &mut Section<'_>) -> Tcp {
             "max_connections",
             Count(1..=65_536),
             256,
-            "Over all listeners. Each holds a file descriptor and its buffers.",
+            "Over all listeners; each holds a file descriptor and its buffers. When all are taken, the one that is idle the longest makes room.",
         ),
         max_connections_per_client: tcp.key(
             "max_connections_per_client",
@@ -138,7 +138,7 @@ fn tcp(tcp: &mut Section<'_>) -> Tcp {
             "max_queries_per_connection",
             Count(1..=1024),
             32,
-            "Under way at once; further ones wait unread. Answers leave in the order in which they are ready (RFC 7766 section 7).",
+            "Waiting for an upstream at once; further ones wait unread. Answers leave in the order in which they are ready (RFC 7766 section 7).",
         ),
         idle_timeout: tcp.key(
             "idle_timeout",
@@ -284,13 +284,13 @@ fn forward(forward: &mut Section<'_>, flags: &Serve) -> Forward {
             "resolv_conf",
             Path,
             "/etc/resolv.conf".into(),
-            "Read when `upstreams` is empty.",
+            "Read once, at the start, if `upstreams` is empty. An address of this server in it is left out.",
         ),
         max_in_flight: forward.key(
             "max_in_flight",
             Count(1..=65_536),
             4096,
-            "Questions under way upstream; more are SERVFAIL at once. At 20 ms an answer this allows 200,000 a second.",
+            "Questions under way upstream, each with up to 3 file descriptors; more are SERVFAIL at once. At 20 ms an answer this allows 200,000 a second.",
         ),
         max_waiters: forward.key(
             "max_waiters",

@@ -11,7 +11,8 @@
 //! - A list that breaks off is started again with [`Change::ListStarted`]; half a list never gets a
 //!   [`Change::ListDone`]. The same holds when a source is listed anew later: whoever receives the changes goes on
 //!   serving what it holds until the list is complete.
-//! - [`Change::Lost`] says that access to this kind is denied. It is tried again, and a success lists anew.
+//! - [`Change::Lost`] says that access to this kind is denied, and for longer than an API server's start explains. It is
+//!   tried again, and a success lists anew.
 //! - A malformed object is left out, named once and counted; everything else is served. An object that
 //!   was known and becomes malformed is deleted: unknown, not stale.
 

@@ -15,8 +15,8 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
-/// Most questions that one asker can cause: what is lost twice is not worth a storm (RFC 9520 §3.1).
-const SENDS: usize = 3;
+/// Most questions that one asker can cause, each by a socket of its own: what is lost twice is not worth a storm (RFC 9520 §3.1).
+pub const SENDS: usize = 3;
 /// From first to last: a stub resolver gives up after 5 s, and SERVFAIL has to reach it before.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// After this time without an answer the next upstream is asked as well. An answer from an upstream's cache takes a few

@@ -18,6 +18,7 @@ mod resolv_conf;
 mod stale;
 mod upstream;
 
+pub use exchange::SENDS;
 pub use inflight::Limits;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 
@@ -59,7 +60,7 @@ impl Route {
 }
 
 /// What the forwarder is given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Upstreams of [`Route::Default`].
     pub upstreams: Vec<SocketAddr>,
@@ -67,6 +68,8 @@ pub struct Options {
     pub cluster_dns: Vec<SocketAddr>,
     /// Octets of memory for answers.
     pub cache_bytes: u64,
+    /// Octets of the longest message that is kept.
+    pub cache_message_max: usize,
     /// For how long answers are kept. Of [`Route::ClusterDns`] no negative one is, whatever this says.
     pub bounds: Bounds,
     /// Are popular answers refreshed before their time ends?
@@ -83,6 +86,7 @@ impl Default for Options {
             upstreams: Vec::new(),
             cluster_dns: Vec::new(),
             cache_bytes: cache::DEFAULT_BYTES,
+            cache_message_max: cache::MESSAGE_MAX,
             bounds: Bounds::default(),
             prefetch: true,
             trust_ad: false,
@@ -198,7 +202,7 @@ impl Forwarder {
             negative: 0,
             ..options.bounds
         };
-        let cache = Cache::new(options.cache_bytes);
+        let cache = Cache::new(options.cache_bytes, options.cache_message_max);
         let measured = cache.clone();
         metrics.cache_size_from(move || {
             let size = measured.size();

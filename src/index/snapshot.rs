@@ -12,7 +12,8 @@ use std::{
 };
 
 /// Into how many shards a snapshot is cut. A change clones the shards that it touches (40 services each at 10,000) and
-/// the list of them; `docs/decisions/0003-snapshot-grain.md` has the measurement.
+/// the list of them; `docs/decisions/0003-snapshot-grain.md` says why, and what is to be
+/// measured.
 pub(super) const SHARDS: usize = 256;
 
 /// One state of the cluster's names.

@@ -1,19 +1,11 @@
-//! What the feeds count, by source. A source is given by its name, which is one of [`SOURCES`].
+//! What the feeds count, by source.
 
+use super::source::{SOURCES, row};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
-
-/// The label values of `source`, in the order of `model::Source::ALL`.
-const SOURCES: [&str; 5] = [
-    "services",
-    "endpointslices",
-    "foreign-endpointslices",
-    "namespaces",
-    "pods",
-];
 
 /// Why a watch was opened again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,11 +108,4 @@ impl Feed {
     pub fn rejected_total(&self, source: &str) -> u64 {
         self.rejected[row(source)].get()
     }
-}
-
-fn row(source: &str) -> usize {
-    SOURCES
-        .iter()
-        .position(|name| *name == source)
-        .expect("every source's name stands in the table; a test of the feed holds them together")
 }

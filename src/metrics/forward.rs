@@ -166,21 +166,21 @@ impl Collector for CacheSize {
         let [entries, bytes, evicted] = self.0.get().map_or([0; 3], |read| read());
         let gauge = |value| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
         let (entries, bytes) = (gauge(entries), gauge(bytes));
-        let help = "Forwarded answers in the cache";
+        let help = "Forwarded answers in the cache.";
         entries.encode(encoder.encode_descriptor(
             "cache_entries",
             help,
             None,
             entries.metric_type(),
         )?)?;
-        let help = "Memory that the cached answers take, as it counts for the bound";
+        let help = "Memory that the cached answers take, as it counts for the bound.";
         bytes.encode(encoder.encode_descriptor(
             "cache_size",
             help,
             Some(&Unit::Bytes),
             bytes.metric_type(),
         )?)?;
-        let help = "Forwarded answers that left the cache before their time";
+        let help = "Forwarded answers that left the cache before their time.";
         let evicted = ConstCounter::new(evicted);
         evicted.encode(encoder.encode_descriptor(
             "cache_evictions",

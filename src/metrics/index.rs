@@ -1,5 +1,6 @@
 //! The index as its writer counts it: objects, rebuilds, and the time from an event to its answer.
 
+use super::source::SOURCES;
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
@@ -23,9 +24,16 @@ impl Index {
     pub(super) fn new(registry: &mut Registry) -> Self {
         // From 20 µs, below what one publication takes, to 10 s, by factors of 2.
         let answerable = Histogram::new((0..20).map(|n| 20e-6 * f64::from(1 << n)));
+        let gauges = || {
+            let family = Family::<Labels, Gauge>::default();
+            for source in SOURCES {
+                drop(family.get_or_create(&[("source", source)]));
+            }
+            family
+        };
         let index = Self {
-            objects: Family::default(),
-            synced: Family::default(),
+            objects: gauges(),
+            synced: gauges(),
             rebuilds: Counter::default(),
             publications: Counter::default(),
             answerable,
@@ -57,6 +65,14 @@ impl Index {
             index.answerable.clone(),
         );
         index
+    }
+
+    /// Leaves only the sources that are fed: the others would stand there as not synced for ever.
+    pub fn keep(&self, fed: &[&'static str]) {
+        for source in SOURCES.iter().filter(|source| !fed.contains(source)) {
+            self.objects.remove(&[("source", source)]);
+            self.synced.remove(&[("source", source)]);
+        }
     }
 
     /// Sets what a source holds, and whether it is known whole.

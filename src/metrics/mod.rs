@@ -6,6 +6,7 @@ mod forward;
 mod index;
 mod queries;
 mod server;
+mod source;
 
 pub use feed::{Feed, Restart};
 pub use forward::{Forward, Ignored, Limit, Sent};

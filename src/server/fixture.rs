@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 pub(super) const PLAIN: &str = "plain";
 pub(super) const WAITS: &str = "async";
 
+pub(super) const QUERIES_PER_CONNECTION: usize = 32;
 pub(super) const IDLE: Duration = Duration::from_secs(10);
 
 pub(super) fn shared(tcp_in_flight: usize) -> Arc<Shared> {
@@ -25,6 +26,7 @@ pub(super) fn shared(tcp_in_flight: usize) -> Arc<Shared> {
         metrics: metrics.server,
         drain: Drain::new(),
         tcp_in_flight: Arc::new(Semaphore::new(tcp_in_flight)),
+        tcp_queries_per_connection: QUERIES_PER_CONNECTION,
         tcp_idle: IDLE,
     })
 }

@@ -58,6 +58,8 @@ pub struct Options {
     pub tcp_connections: usize,
     /// TCP connections from one client address.
     pub tcp_connections_per_client: usize,
+    /// Queries of one TCP connection that wait for an upstream, at least 1; beyond that, reading it pauses.
+    pub tcp_queries_per_connection: usize,
     /// How long a TCP connection may be idle (RFC 7766 §6.2.3: a few seconds).
     pub tcp_idle: Duration,
     /// How long queries in flight may take to finish after the drain began.
@@ -73,6 +75,7 @@ impl Default for Options {
             tcp_in_flight: 1024,
             tcp_connections: 256,
             tcp_connections_per_client: 16,
+            tcp_queries_per_connection: 32,
             tcp_idle: Duration::from_secs(10),
             drain_within: Duration::from_secs(5), // as long as a client waits: glibc's `timeout` default
         }
@@ -86,6 +89,7 @@ struct Shared {
     metrics: metrics::Server,
     drain: Drain,
     tcp_in_flight: Arc<Semaphore>,
+    tcp_queries_per_connection: usize,
     tcp_idle: Duration,
 }
 
@@ -106,6 +110,7 @@ impl Listeners {
             metrics: metrics.server.clone(),
             drain,
             tcp_in_flight: Arc::new(Semaphore::new(options.tcp_in_flight.max(1))),
+            tcp_queries_per_connection: options.tcp_queries_per_connection.max(1),
             tcp_idle: options.tcp_idle,
         });
 

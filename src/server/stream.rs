@@ -29,9 +29,6 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// Queries of one connection that wait for an upstream; beyond that, reading pauses.
-const IN_FLIGHT: usize = 32;
-
 /// The longest message, and so the longest reply (RFC 1035 §4.2.2).
 const MESSAGE_BYTES: usize = 65_535;
 
@@ -221,7 +218,9 @@ impl Connection {
             else {
                 break Input::Rest;
             };
-            if self.output.len() >= OUTPUT_BYTES || self.in_flight.len() >= IN_FLIGHT {
+            if self.output.len() >= OUTPUT_BYTES
+                || self.in_flight.len() >= self.shared.tcp_queries_per_connection
+            {
                 break Input::Answers;
             }
             let asked = asked(packet, self.peer, self.rotation);

@@ -246,6 +246,20 @@ fn srv_2_4_2() {
 }
 
 #[test]
+fn srv_targets_come_with_their_addresses_of_both_families_2_4_2() {
+    Stage::new(WEB)
+        .case("ready endpoints only; each address once")
+        .ask("_web._tcp.nginx.default.svc.cluster.local. SRV", "NOERROR aa
+            _web._tcp.nginx.default.svc.cluster.local. 1 IN SRV 0 33 80 web-0.nginx.default.svc.cluster.local.
+            _web._tcp.nginx.default.svc.cluster.local. 1 IN SRV 0 33 80 web-1.nginx.default.svc.cluster.local.
+            _web._tcp.nginx.default.svc.cluster.local. 1 IN SRV 0 33 80 10-1-0-7.nginx.default.svc.cluster.local.
+            add: web-0.nginx.default.svc.cluster.local. 1 IN A 10.1.0.4
+            add: web-0.nginx.default.svc.cluster.local. 1 IN AAAA fd00:1::4
+            add: web-1.nginx.default.svc.cluster.local. 1 IN A 10.1.0.5
+            add: 10-1-0-7.nginx.default.svc.cluster.local. 1 IN A 10.1.0.7");
+}
+
+#[test]
 fn ptr_2_4_3() {
     Stage::new(&format!(
         "{WEB}
@@ -274,6 +288,11 @@ endpoints:
         "7.0.1.10.in-addr.arpa. PTR",
         "NOERROR aa
         7.0.1.10.in-addr.arpa. 1 IN PTR 10-1-0-7.nginx.default.svc.cluster.local.",
+    )
+    .ask(
+        "4.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa. PTR",
+        "NOERROR aa
+        4.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa. 1 IN PTR web-0.nginx.default.svc.cluster.local.",
     );
 }
 

@@ -13,6 +13,7 @@ mod case;
 mod stage;
 
 mod cluster_apex;
+mod forwarded;
 mod k8s_2_2_version;
 mod k8s_2_3_cluster_ip;
 mod k8s_2_4_headless;

@@ -1,29 +1,8 @@
 //! Before the index is synced, and while a kind is denied: never NXDOMAIN from ignorance, never a partial answer.
 
-use crate::stage::{NEGATIVE, Stage};
+use crate::stage::{NEGATIVE, SHOP, Stage};
 use gapless::model::{Change, Source};
 
-const SHOP: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: v1
-kind: Service
-metadata: {name: api, namespace: shop}
-spec: {clusterIP: 10.96.0.30}
----
-apiVersion: v1
-kind: Service
-metadata: {name: db, namespace: shop}
-spec: {clusterIP: None}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
-addressType: IPv4
-endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
-";
 const UNSURE: &str = "SERVFAIL\nede: 14 the index of the cluster's names is not complete";
 
 #[test]

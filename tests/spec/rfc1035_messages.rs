@@ -1,7 +1,7 @@
 //! RFC 1035 (with 4343, 8906, 9619): messages, sizes, truncation, and what is not answered.
 
 use crate::stage::{Stage, Way};
-use hickory_proto::op::Message;
+use hickory_proto::{op::Message, rr::RData};
 use std::fmt::Write;
 
 /// A headless service `big` with this many ready endpoints.
@@ -41,7 +41,7 @@ endpoints:
 }
 
 fn ask(stage: &mut Stage, way: Way, question: &str, edns: Option<u16>) -> (usize, Message) {
-    let packet = crate::case::Ask::new(question, edns).packet(1);
+    let packet = crate::support::ask::Ask::new(question, edns).packet(1);
     let reply = stage.exchange(way, &packet).unwrap();
     (reply.len(), Message::from_vec(&reply).unwrap())
 }
@@ -143,6 +143,11 @@ fn ten_thousand_pods_are_answered_by_records_never_nxdomain() {
         Some(1232),
     );
     assert!(message.answers.len() > 700 && message.metadata.truncation);
+    let weights = message.answers.iter().map(|record| match &record.data {
+        RData::SRV(srv) => srv.weight,
+        other => panic!("{other}"),
+    });
+    assert!(weights.into_iter().all(|weight| weight == 1), "never 0");
 }
 
 #[test]

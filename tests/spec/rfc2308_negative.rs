@@ -1,6 +1,6 @@
 //! RFC 2308: negative answers, and that nobody downstream keeps those about the cluster.
 
-use crate::stage::Stage;
+use crate::stage::{SHOP, Stage};
 use gapless::index::Ttl;
 
 const SOA: &str = "auth: cluster.local. 0 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 42 7200 1800 86400 0";
@@ -40,29 +40,31 @@ fn negative_answers_carry_an_soa_that_forbids_to_keep_them() {
 }
 
 #[test]
+fn another_type_of_a_name_that_exists_is_nodata() {
+    let mut stage = Stage::new(SHOP);
+    let names = [
+        "api.shop.svc.cluster.local.",
+        "db.shop.svc.cluster.local.",
+        "db-0.db.shop.svc.cluster.local.",
+        "10-1-0-4.shop.pod.cluster.local.",
+    ];
+    for rtype in ["MX", "TXT", "CNAME", "NS", "SOA", "TYPE64", "TYPE65"] {
+        for name in names {
+            stage
+                .case("no record of this type")
+                .ask(&format!("{name} {rtype}"), &format!("NOERROR aa\n{SOA}"));
+        }
+    }
+}
+
+#[test]
 fn ttls_are_chosen_by_kind() {
     let ttl = Ttl {
         service: 30,
         pod: 7,
         negative: 3,
     };
-    Stage::with("
-apiVersion: v1
-kind: Service
-metadata: {name: api, namespace: shop}
-spec: {clusterIP: 10.96.0.30}
----
-apiVersion: v1
-kind: Service
-metadata: {name: db, namespace: shop}
-spec: {clusterIP: None}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
-addressType: IPv4
-endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
-", move |options| options.index.ttl = ttl)
+    Stage::with(SHOP, move |options| options.index.ttl = ttl)
         .case("service, pod, negative")
         .ask("api.shop.svc.cluster.local. A", "NOERROR aa
             api.shop.svc.cluster.local. 30 IN A 10.96.0.30")

@@ -8,7 +8,8 @@ fn pipelined_queries_are_all_answered_each_under_its_id_6_2_1_1() {
     let mut stage = Stage::empty();
     let mut stream = std::net::TcpStream::connect(stage.address()).unwrap();
     let ask = |id| {
-        let packet = crate::case::Ask::new("dns-version.cluster.local. TXT", None).packet(id);
+        let packet =
+            crate::support::ask::Ask::new("dns-version.cluster.local. TXT", None).packet(id);
         [
             &u16::try_from(packet.len()).unwrap().to_be_bytes()[..],
             &packet,

@@ -1,33 +1,13 @@
 //! RFC 8020: a name with names below it is never NXDOMAIN.
 
-use crate::stage::{NEGATIVE, Stage};
+use crate::stage::{NEGATIVE, SHOP, Stage};
 
 #[test]
 fn names_above_others_are_nodata() {
-    Stage::new(
-        "
-apiVersion: v1
-kind: Namespace
-metadata: {name: empty}
----
-apiVersion: v1
-kind: Service
-metadata: {name: api, namespace: shop}
-spec: {clusterIP: 10.96.0.30, ports: [{name: http, port: 80}, {port: 53, protocol: UDP}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: db, namespace: shop}
-spec: {clusterIP: None}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
-addressType: IPv4
-endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
-ports: [{name: sql, port: 5432, protocol: TCP}]
-",
-    )
+    Stage::new(&format!(
+        "{{apiVersion: v1, kind: Namespace, metadata: {{name: empty}}}}
+---{SHOP}"
+    ))
     .case("the zone, its branches, namespaces, and protocols above a port")
     .ask("cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
     .ask("svc.cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))

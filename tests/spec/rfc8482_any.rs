@@ -44,6 +44,16 @@ spec: {type: ExternalName, externalName: www.example.org}
         www.example.org. 5 IN HINFO RFC8482",
     )
     .ask(
+        "localhost. ANY",
+        "NOERROR aa
+        localhost. 5 IN HINFO RFC8482",
+    )
+    .ask(
+        "10-1-0-4.shop.pod.cluster.local. ANY",
+        "NOERROR aa
+        10-1-0-4.shop.pod.cluster.local. 5 IN HINFO RFC8482",
+    )
+    .ask(
         "no.shop.svc.cluster.local. ANY",
         &format!("NXDOMAIN aa\n{NEGATIVE}"),
     );

@@ -1,35 +1,27 @@
 //! Which names are answered here, and which are left to others: reverse zones, `fallthrough`, scope `headless`.
 
-use crate::stage::{NEGATIVE, Stage};
+use crate::stage::{NEGATIVE, SHOP, Stage};
 use gapless::{answer::Scope, wire::NameKey};
-
-const SHOP: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: api, namespace: shop}
-spec: {clusterIP: 10.96.0.30}
----
-apiVersion: v1
-kind: Service
-metadata: {name: db, namespace: shop}
-spec: {clusterIP: None}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
-addressType: IPv4
-endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
-";
 
 #[test]
 fn reverse_names_that_are_not_the_clusters_are_forwarded() {
     let mut stage = Stage::new(SHOP);
-    stage.upstream(&["9.0.0.10.in-addr.arpa. 60 IN PTR printer.example.org."]);
-    stage.case("the company's").ask(
-        "9.0.0.10.in-addr.arpa. PTR",
-        "NOERROR
+    stage.upstream(&[
+        "9.0.0.10.in-addr.arpa. 60 IN PTR printer.example.org.",
+        "0.10.in-addr.arpa. 60 IN NS ns.example.org.",
+    ]);
+    stage
+        .case("the company's, and what stands above whole addresses")
+        .ask(
+            "9.0.0.10.in-addr.arpa. PTR",
+            "NOERROR
         9.0.0.10.in-addr.arpa. 60 IN PTR printer.example.org.",
-    );
+        )
+        .ask(
+            "0.10.in-addr.arpa. NS",
+            "NOERROR
+        0.10.in-addr.arpa. 60 IN NS ns.example.org.",
+        );
 }
 
 #[test]
@@ -43,6 +35,11 @@ fn names_unknown_to_the_cluster_fall_through_where_that_is_configured() {
             "wiki.corp.cluster.local. A",
             "NOERROR
             wiki.corp.cluster.local. 60 IN A 192.0.2.8",
+        )
+        .ask(
+            "wiki.corp.cluster.local. ANY",
+            "NOERROR
+            wiki.corp.cluster.local. 5 IN HINFO RFC8482",
         )
         .ask("wiki.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"))
         .ask(

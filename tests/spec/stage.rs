@@ -26,6 +26,30 @@ use tokio::{runtime::Runtime, sync::mpsc};
 /// The authority section of a negative answer about the cluster.
 pub const NEGATIVE: &str = "auth: cluster.local. 0 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 42 7200 1800 86400 0";
 
+/// Manifests of a namespace `shop`: a service `api` with a cluster IP, and a headless one `db` with the host `db-0`.
+pub const SHOP: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: shop}
+spec: {clusterIP: 10.96.0.30, ports: [{name: http, port: 80}, {port: 53, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {clusterIP: None}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
+addressType: IPv4
+endpoints: [{addresses: [10.1.0.4], hostname: db-0}]
+ports: [{name: sql, port: 5432, protocol: TCP}]
+";
+
 /// When the last change was, as the zone's serial number says it.
 const SERIAL: u32 = 42;
 

@@ -1,7 +1,11 @@
 //! A Kubernetes API server in this process, on a loopback port: lists in pages, watches, bookmarks, streaming lists and the
 //! ways in which real ones fail. It counts what it is asked.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a test that cannot go on fails, and uses a part of it"
+)]
 
 use axum::{
     Router,
@@ -62,6 +66,8 @@ pub(crate) struct Faults {
     pub(crate) page_size: Option<usize>,
     /// Continue tokens are too old as soon as they are given.
     pub(crate) expire_pages: bool,
+    /// Every request waits until this is taken back.
+    pub(crate) hold: bool,
     /// An expired position is told by the HTTP status rather than by an ERROR event.
     pub(crate) expired_as_status: bool,
 }
@@ -126,6 +132,19 @@ impl ApiServer {
             shared,
             _tasks: tasks,
         }
+    }
+
+    /// A kubeconfig for it, with one context `fake`.
+    pub(crate) fn kubeconfig(&self) -> String {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "fake",
+            "clusters": [{"name": "fake", "cluster": {"server": self.uri.to_string()}}],
+            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me"}}],
+            "users": [{"name": "me", "user": {"token": "secret"}}],
+        })
+        .to_string()
     }
 
     pub(crate) fn client(&self) -> kube::Client {
@@ -211,6 +230,7 @@ impl ApiServer {
     /// Changes what goes wrong with a kind.
     pub(crate) fn fault(&self, plural: &str, change: impl FnOnce(&mut Faults)) {
         change(self.cluster().faults.entry(plural.to_owned()).or_default());
+        self.shared.tick();
     }
 
     /// How often a kind was asked for in this way.
@@ -283,6 +303,11 @@ async fn answer(
         (now, generation)
     };
     shared.tick();
+    let held = |shared: &Shared| shared.state.lock().unwrap().faults[&plural].hold;
+    let mut ticks = shared.ticks.subscribe();
+    while held(&shared) {
+        ticks.changed().await.expect("the server holds the sender");
+    }
     if let Some((code, retry_after)) = faults.refuse {
         return refusal(code, "refused on purpose", retry_after);
     }

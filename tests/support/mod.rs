@@ -6,6 +6,7 @@
     reason = "a test may panic, and uses a part of it"
 )]
 
+pub mod ask;
 pub mod engine;
 pub mod objects;
 pub mod upstream;

@@ -1,3 +1,5 @@
+//! Objects as the API gives them, and what of them reaches the model.
+
 use super::*;
 use serde_json::{Value, json};
 

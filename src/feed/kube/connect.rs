@@ -33,8 +33,18 @@ pub struct Credentials {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A kubeconfig was found and cannot be used.
-    #[error("kubeconfig {0}: {1}")]
-    Kubeconfig(String, #[source] KubeconfigError),
+    #[error("kubeconfig {}: {}", .0, explain(.1))]
+    Kubeconfig(String, KubeconfigError),
+    /// The context that was asked for is not in it.
+    #[error("kubeconfig {file}: no context `{context}`; expected one of: {}", .known.join(", "))]
+    Context {
+        /// The file, or the files of `KUBECONFIG`.
+        file: String,
+        /// What was asked for.
+        context: String,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// No credentials were found.
     #[error(
         "no credentials for a Kubernetes API server; expected one of: a kubeconfig file named with --kubeconfig; the service \
@@ -116,6 +126,18 @@ async fn kubeconfig(files: &[PathBuf], credentials: &Credentials) -> Result<Conf
         let next = Kubeconfig::read_from(file).map_err(refused)?;
         merged = merged.merge(next).map_err(refused)?;
     }
+    let known: Vec<_> = merged.contexts.iter().map(|it| it.name.clone()).collect();
+    if let Some(context) = credentials
+        .context
+        .as_ref()
+        .filter(|it| !known.contains(it))
+    {
+        return Err(Error::Context {
+            file: names,
+            context: context.clone(),
+            known,
+        });
+    }
     let options = KubeConfigOptions {
         context: credentials.context.clone(),
         ..KubeConfigOptions::default()
@@ -123,6 +145,14 @@ async fn kubeconfig(files: &[PathBuf], credentials: &Credentials) -> Result<Conf
     Config::from_custom_kubeconfig(merged, &options)
         .await
         .map_err(refused)
+}
+
+/// One line, without the path, which stands before it. A parser's further lines show the file, and its secrets.
+fn explain(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(error, _) => format!("cannot be read: {error}"),
+        other => other.to_string().lines().take(1).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -166,7 +196,9 @@ users:
         assert_eq!(found.cluster_url, "https://192.0.2.2:6443/");
         credentials.context = Some("three".to_owned());
         let refused = config(&credentials, directory.path()).await.unwrap_err();
-        assert!(refused.to_string().contains("three"), "{refused}");
+        let text = refused.to_string();
+        let expected = "no context `three`; expected one of: one, two";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[tokio::test]

@@ -18,7 +18,9 @@ impl Selection {
     /// The sources that come with this selection.
     pub fn sources(self) -> Vec<Source> {
         let chosen = |source: &Source| match source {
-            Source::Services | Source::EndpointSlices | Source::Namespaces => true,
+            Source::Services | Source::EndpointSlices => true,
+            // In the scope of headless services no answer depends on which namespaces there are.
+            Source::Namespaces => !self.headless_services_only,
             Source::ForeignEndpointSlices => !self.all_endpoint_slices,
             Source::Pods => self.pods,
         };
@@ -94,6 +96,8 @@ impl Collection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
 
     #[test]
     fn slices_are_one_watch_or_two_disjoint_ones() {
@@ -138,5 +142,54 @@ mod tests {
         let namespaces = headless.collection(Source::Namespaces);
         assert_eq!(namespaces.target(&[]), "/api/v1/namespaces");
         assert_eq!(namespaces.resource(), "namespaces");
+    }
+
+    /// What a ClusterRole of deploy/rbac.yaml allows, as verb and resource with its group.
+    fn role(name: &str) -> BTreeSet<(String, String)> {
+        let manifests = include_str!("../../../deploy/rbac.yaml");
+        let manifests: Vec<Value> = serde_saphyr::from_multiple(manifests).unwrap();
+        let is_role = |it: &&Value| it["kind"] == "ClusterRole" && it["metadata"]["name"] == name;
+        let role = manifests.iter().find(is_role).expect("the role");
+        let texts = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap() };
+        let mut allowed = BTreeSet::new();
+        for rule in role["rules"].as_array().expect("rules") {
+            for verb in texts(&rule["verbs"]) {
+                for resource in texts(&rule["resources"]) {
+                    for group in texts(&rule["apiGroups"]) {
+                        let named = format!("{resource}.{group}");
+                        allowed.insert((verb.clone(), named.trim_end_matches('.').to_owned()));
+                    }
+                }
+            }
+        }
+        allowed
+    }
+
+    #[test]
+    fn the_shipped_roles_allow_what_is_watched_and_nothing_else() {
+        let [yes, no] = [true, false];
+        for (pods, allowed) in [
+            (no, role("gapless")),
+            (yes, &role("gapless") | &role("gapless-pods")),
+        ] {
+            let mut all = BTreeSet::new();
+            for (headless_services_only, all_endpoint_slices) in
+                [(no, no), (no, yes), (yes, no), (yes, yes)]
+            {
+                let selection = Selection {
+                    headless_services_only,
+                    all_endpoint_slices,
+                    pods,
+                };
+                let watched = selection.sources().into_iter().flat_map(|source| {
+                    let resource = selection.collection(source).resource();
+                    ["list", "watch"].map(|verb| (verb.to_owned(), resource.to_owned()))
+                });
+                let watched = watched.collect::<BTreeSet<_>>();
+                assert!(watched.is_subset(&allowed), "{selection:?}");
+                all.extend(watched);
+            }
+            assert_eq!(all, allowed);
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     model::{Event, Source},
 };
 use rand::{SeedableRng, rngs::StdRng};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// What is watched, and through whom.
@@ -50,6 +51,7 @@ pub fn start(
     metrics: &metrics::Feed,
 ) {
     let rejections = Rejections::new(metrics.clone());
+    let unauthorized = Arc::default();
     for (number, source) in options.selection.sources().into_iter().enumerate() {
         let collection = options.selection.collection(source);
         let task = watch::Watch::new(
@@ -61,6 +63,7 @@ pub fn start(
             },
             rejections.clone(),
             StdRng::seed_from_u64(options.seed.wrapping_add(number as u64)),
+            Arc::clone(&unauthorized),
         );
         let drain = drain.clone();
         tasks.essential(task_name(source), async move {

@@ -14,7 +14,10 @@ use crate::{
 };
 use rand::{RngExt, rngs::StdRng};
 use serde_json::value::RawValue;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
 
 /// How long a watch is asked for: short enough that a dead connection is noticed within a minute, different each time so
 /// that many proxies do not come back together.
@@ -35,9 +38,11 @@ pub(super) struct Watch {
     pause: Duration,
     /// Whether a watch has worked since the last list.
     proven: bool,
-    lost: bool,
+    access: recovery::Access,
     /// The kind of trouble that was last spoken of.
     trouble: Option<recovery::Trouble>,
+    /// Of all watches, those whose credentials are refused.
+    unauthorized: Arc<AtomicUsize>,
 }
 
 /// How this source is listed.
@@ -84,6 +89,7 @@ impl Watch {
         sink: Sink,
         rejections: Rejections,
         rng: StdRng,
+        unauthorized: Arc<AtomicUsize>,
     ) -> Self {
         Self {
             source,
@@ -95,8 +101,9 @@ impl Watch {
             known: None,
             pause: recovery::FIRST_PAUSE,
             proven: false,
-            lost: false,
+            access: recovery::Access::Given,
             trouble: None,
+            unauthorized,
         }
     }
 

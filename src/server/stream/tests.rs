@@ -1,3 +1,5 @@
+//! A connection over a pipe in this process, on a clock that the tests hold.
+
 use super::*;
 use crate::{
     lifecycle::Tasks,

@@ -1,3 +1,5 @@
+//! A worker over a socket that follows a script, and the dispatcher behind it.
+
 use super::*;
 use crate::{
     lifecycle::Tasks,

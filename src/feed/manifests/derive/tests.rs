@@ -1,3 +1,5 @@
+//! Pods with a status, and the endpoints that the EndpointSlice controller would make of them.
+
 use super::*;
 use crate::{feed::Rejections, feed::manifests::document, metrics::Metrics, model::Protocol};
 use std::path::Path;

@@ -1,10 +1,9 @@
-//! What only a real API server can show: that our role is admitted and is enough, and what it answers to the requests
-//! that the feed is built on. `tests/control-plane/build` prepares the binaries.
+//! What the API server answers to the requests that the feed is built on: that our role is admitted and is enough, and
+//! how each kind of server streams lists, or refuses to.
 
-#[path = "support/control_plane.rs"]
-mod control_plane;
-
-use control_plane::{ControlPlane, ETCD_WITHOUT_STREAMING_LISTS, GAPLESS_TOKENS, asset, get};
+use crate::control_plane::{
+    ControlPlane, ETCD_WITHOUT_STREAMING_LISTS, GAPLESS_TOKENS, asset, get,
+};
 use http_body_util::BodyExt;
 use kube::Client;
 use serde_json::{Value, json};

@@ -1,0 +1,166 @@
+//! What a change costs at different sizes of cluster: `cargo bench --bench index`. It prints the median and the largest of
+//! many publications, and the memory that the index holds; nothing is asserted.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unsafe_code,
+    reason = "a measurement has a clock, a terminal, and an allocator that counts"
+)]
+
+use gapless::{
+    index::{EndpointNames, Index, Options, Ttl},
+    model::{
+        Change, Endpoint, EndpointSlice, Label, Object, ObjectKey, Port, Protocol, Service,
+        ServiceKind, Source,
+    },
+    wire::NameKey,
+};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.fetch_add(layout.size(), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() {
+    println!(
+        "services headless x endpoints |  list | KiB held, B/endpoint | one endpoint changes: median, max"
+    );
+    for (services, headless, endpoints) in [
+        (1_000, 150, 100),
+        (10_000, 1_500, 100),
+        (50_000, 7_500, 100),
+        (100, 1, 10_000),
+    ] {
+        measure(services, headless, endpoints);
+    }
+}
+
+fn measure(services: usize, headless: usize, endpoints: usize) {
+    let before = HELD.load(Relaxed);
+    let started = Instant::now();
+    let (mut index, reader) = Index::new(Options {
+        zone: NameKey::from_text("cluster.local").unwrap(),
+        ttl: Ttl::default(),
+        endpoint_names: EndpointNames::Hostname,
+        cluster_ip_endpoints: false,
+        sources: vec![Source::Services, Source::EndpointSlices],
+    });
+    for source in [Source::Services, Source::EndpointSlices] {
+        index.apply(Change::ListStarted(source));
+        for n in 0..if source == Source::Services {
+            services
+        } else {
+            headless
+        } {
+            let object = match source {
+                Source::Services => service(n, n < headless),
+                _ => slice(n, endpoints, 0),
+            };
+            index.apply(Change::Apply(source, object));
+            if n % 1000 == 999 {
+                index.publish(1);
+            }
+        }
+        index.apply(Change::ListDone(source));
+    }
+    index.publish(1);
+    let listed = started.elapsed();
+    let held = HELD.load(Relaxed) - before;
+    let mut times: Vec<Duration> = (1..=500)
+        .map(|round| {
+            let change = Change::Apply(
+                Source::EndpointSlices,
+                slice(round * 7 % headless, endpoints, round),
+            );
+            let started = Instant::now();
+            index.apply(change);
+            index.publish(2);
+            started.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    println!(
+        "{services:8} {headless:8} x {endpoints:6} | {listed:7.1?} | {:8}, {:4} | {:9.1?}, {:9.1?}",
+        held / 1024,
+        held / (headless * endpoints),
+        times[times.len() / 2],
+        times[times.len() - 1],
+    );
+    assert!(reader.load().is_synced());
+}
+
+fn label(text: &str) -> Label {
+    Label::new(text).unwrap()
+}
+
+fn namespace(n: usize) -> String {
+    format!("team-{}", n % 200)
+}
+
+fn service(n: usize, headless: bool) -> Object {
+    let [.., a, b, c] = n.to_be_bytes();
+    let kind = match headless {
+        true => ServiceKind::Headless,
+        false => ServiceKind::ClusterIp([[10, 96 + a, b, c].into()].into()),
+    };
+    let port = Port {
+        name: Some(label("http")),
+        protocol: Protocol::Tcp,
+        number: 80,
+    };
+    let key = ObjectKey::new(&namespace(n), &format!("service-{n}"));
+    Object::Service(Service {
+        key,
+        kind,
+        ports: [port].into(),
+    })
+}
+
+/// A slice whose first endpoint has another address in every round.
+fn slice(n: usize, endpoints: usize, round: usize) -> Object {
+    let endpoint = |e: usize| {
+        let number = n * endpoints + e + if e == 0 { round << 21 } else { 0 };
+        let [.., a, b, c] = number.to_be_bytes();
+        let net = 10 + u8::try_from(number >> 24).unwrap();
+        Endpoint {
+            addresses: [[net, a, b, c].into()].into(),
+            hostname: Some(label(&format!("service-{n}-{e}"))),
+            pod: Some(label(&format!("service-{n}-{e}"))),
+            ready: true,
+        }
+    };
+    Object::EndpointSlice(EndpointSlice {
+        key: ObjectKey::new(&namespace(n), &format!("service-{n}-abcde")),
+        service: label(&format!("service-{n}")),
+        endpoints: (0..endpoints).map(endpoint).collect(),
+        ports: [Port {
+            name: Some(label("http")),
+            protocol: Protocol::Tcp,
+            number: 80,
+        }]
+        .into(),
+    })
+}

@@ -1,0 +1,17 @@
+//! The process as a whole: how it starts, becomes ready, answers and ends. In this process where it is about parts put
+//! together, and as the built binary where it is about the process.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../support/api_server.rs"]
+mod api_server;
+mod asking;
+mod demo;
+mod ending;
+mod process;
+mod readiness;
+mod running;
+mod serving;
+mod starting;
+#[path = "../support/upstream.rs"]
+#[allow(dead_code, unreachable_pub, reason = "other tests use the rest of it")]
+mod upstream;

@@ -1,0 +1,223 @@
+//! The parts put together: what the configuration promises is what the sockets show.
+
+use crate::{
+    asking::{Connection, ask, get, until},
+    process::{Process, serve},
+    running::{DEMO, Running, demo, directory, text},
+    upstream::{Act, FakeUpstream},
+};
+use std::time::Duration;
+
+const ZONE: &str = "
+    example.org. 300 IN SOA ns.example.org. admin.example.org. 1 2 3 4 60
+    www.example.org. 60 IN A 192.0.2.1
+    long.example.org. 60 IN TXT \"0123456789012345678901234567890123456789\"";
+const WWW: &str = "www.example.org. A";
+const WEB_0: &str = "web-0.nginx.default.svc.cluster.local. A";
+
+#[tokio::test]
+async fn over_tcp_a_held_answer_holds_up_no_other() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Hold);
+    let mut config = demo();
+    config.forward.upstreams = vec![upstream.address];
+    let server = Running::start(config).await;
+    until(server.admin, "/readyz", (200, "ok\n")).await;
+    let mut connection = Connection::to(server.dns).await;
+    connection.send(1, WWW).await;
+    upstream.until_asked(1).await;
+    connection.send(2, WEB_0).await;
+    let (first, _) = connection.reply().await;
+    upstream.release();
+    let (second, answer) = connection.reply().await;
+    assert_eq!((first, second), (2, 1));
+    assert_eq!(answer, ["NoError", "www.example.org. 60 IN A 192.0.2.1"]);
+    drop(connection);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_with_as_many_queries_under_way_as_it_may_have_is_not_read() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Hold);
+    let mut config = demo();
+    config.forward.upstreams = vec![upstream.address];
+    config.tcp.max_queries_per_connection = 1;
+    let server = Running::start(config).await;
+    until(server.admin, "/readyz", (200, "ok\n")).await;
+    let (mut full, mut other) = (
+        Connection::to(server.dns).await,
+        Connection::to(server.dns).await,
+    );
+    full.send(1, WWW).await;
+    full.send(2, WEB_0).await;
+    upstream.until_asked(1).await;
+    other.send(3, WEB_0).await;
+    assert_eq!(other.reply().await.0, 3);
+    upstream.release();
+    assert_eq!([full.reply().await.0, full.reply().await.0], [1, 2]);
+    drop((full, other));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn more_questions_or_waiters_than_there_may_be_are_servfail_at_once() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Hold);
+    let mut config = demo();
+    config.forward.upstreams = vec![upstream.address];
+    config.forward.max_in_flight = 1;
+    config.forward.max_waiters = 1;
+    let server = Running::start(config).await;
+    let others = async {
+        upstream.until_asked(1).await;
+        for question in ["none.example.org. A", WWW] {
+            assert_eq!(
+                ask(server.dns, question).await,
+                ["ServFail EDE 0"],
+                "{question}"
+            );
+        }
+        upstream.release();
+    };
+    let (answer, ()) = tokio::join!(ask(server.dns, WWW), others);
+    assert_eq!(answer, ["NoError", "www.example.org. 60 IN A 192.0.2.1"]);
+    let (_, page) = get(server.admin, "/metrics").await;
+    for limit in ["flights", "waiters"] {
+        let line = format!("gapless_forward_limited_total{{limit=\"{limit}\"}} 1\n");
+        assert!(page.contains(&line), "{line} in {page}");
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn the_bounds_of_the_cache_are_the_configured_ones() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let mut config = demo();
+    config.forward.upstreams = vec![upstream.address];
+    config.cache.max_ttl = Duration::from_secs(20);
+    config.cache.max_negative_ttl = Duration::ZERO;
+    config.cache.max_answer = 64;
+    let server = Running::start(config).await;
+    let asked_after = async |question: &str| {
+        ask(server.dns, question).await;
+        let answer = ask(server.dns, question).await;
+        (upstream.asked().udp, answer)
+    };
+    let (asked, answer) = asked_after(WWW).await;
+    let ttl: u32 = answer[1].split(' ').nth(1).unwrap().parse().unwrap();
+    assert_eq!(asked, 1, "the second one comes from the cache");
+    assert!(ttl <= 20, "{answer:?}");
+    assert_eq!(
+        asked_after("none.example.org. A").await.0,
+        3,
+        "negative answers are not kept"
+    );
+    assert_eq!(
+        asked_after("long.example.org. TXT").await.0,
+        5,
+        "long answers are not kept"
+    );
+    server.end().await;
+}
+
+#[tokio::test]
+async fn without_upstreams_the_file_names_them() {
+    let files = directory(&[(
+        "resolv.conf",
+        "search a.b\nnameserver 192.0.2.1\nnameserver nobody\nnameserver 2001:db8::1\n",
+    )]);
+    let resolv_conf = files.path().join("resolv.conf");
+    let config = format!("forward: {{resolv_conf: {}}}\n", resolv_conf.display());
+    let files = directory(&[("config.yaml", &config)]);
+    let config = files.path().join("config.yaml");
+    let server = Process::start(serve(&["--config", text(&config), "--manifests", DEMO]));
+    let path = resolv_conf.display();
+    server
+        .line(&format!("{path}: line 3: expected an IPv4 or IPv6 address"))
+        .await;
+    let asked =
+        "names outside the cluster are asked there upstreams=[192.0.2.1:53, [2001:db8::1]:53]";
+    server.line(&format!("{path}: {asked}")).await;
+}
+
+#[tokio::test]
+async fn without_any_upstream_only_the_clusters_names_are_answered() {
+    let server = Running::start(demo()).await;
+    until(server.admin, "/readyz", (200, "ok\n")).await;
+    assert_eq!(ask(server.dns, WWW).await, ["ServFail EDE 0"]);
+    assert_eq!(ask(server.dns, WEB_0).await.len(), 2);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_was_asked_stands_in_the_metrics() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let mut config = demo();
+    config.forward.upstreams = vec![upstream.address];
+    let server = Running::start(config).await;
+    until(server.admin, "/readyz", (200, "ok\n")).await;
+    for question in [WEB_0, WWW, WWW, "none.example.org. A", "localhost. A"] {
+        ask(server.dns, question).await;
+    }
+    let mut connection = Connection::to(server.dns).await;
+    connection
+        .send(1, "nothing.default.svc.cluster.local. A")
+        .await;
+    connection.reply().await;
+    let (_, page) = get(server.admin, "/metrics").await;
+    let answers = |transport, origin, rcode| {
+        format!(
+            "gapless_dns_answers_total{{transport=\"{transport}\",origin=\"{origin}\",rcode=\"{rcode}\"}} 1"
+        )
+    };
+    for line in [
+        answers("udp", "cluster", "NOERROR").as_str(),
+        &answers("udp", "upstream", "NOERROR"),
+        &answers("udp", "cache", "NOERROR"),
+        &answers("udp", "upstream", "NXDOMAIN"),
+        &answers("udp", "local", "NOERROR"),
+        &answers("tcp", "cluster", "NXDOMAIN"),
+        "gapless_upstream_questions_total{transport=\"udp\"} 2",
+        "gapless_upstream_outcomes_total{outcome=\"answered\"} 2",
+        "gapless_server_tcp_connections 1",
+        "gapless_feed_lists_total{source=\"services\"} 1",
+        "gapless_index_synced{source=\"endpointslices\"} 1",
+        "gapless_index_objects{source=\"services\"} 6",
+    ] {
+        assert!(page.lines().any(|it| it == line), "{line} in {page}");
+    }
+    let unwatched = "gapless_index_synced{source=\"foreign-endpointslices\"}";
+    assert!(!page.contains(unwatched), "nobody feeds it");
+    drop(connection);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_no_yaml_is_named_and_the_others_are_served() {
+    let nginx = std::fs::read_to_string(format!("{DEMO}/20-nginx.yaml")).unwrap();
+    let files = directory(&[
+        ("good.yaml", nginx.as_str()),
+        ("bad.yaml", "kind: [Service\nspec: {}\n"),
+    ]);
+    let server = Process::start(serve(&[
+        "--manifests",
+        text(files.path()),
+        "--upstream",
+        "192.0.2.1",
+    ]));
+    let bad = files.path().join("bad.yaml");
+    let line = server
+        .line(&format!("manifest {} cannot be used: ", bad.display()))
+        .await;
+    assert!(line.contains("WARN"), "{line}");
+    let (dns, admin) = (server.dns().await, server.admin().await);
+    until(admin, "/readyz", (200, "ok\n")).await;
+    let expected = "web-0.nginx.default.svc.cluster.local. 1 IN A 10.1.0.4";
+    assert_eq!(ask(dns, WEB_0).await, ["NoError", expected]);
+    let (_, page) = get(admin, "/metrics").await;
+    assert!(
+        page.contains("gapless_feed_unreadable_files_total 1\n"),
+        "{page}"
+    );
+}
