@@ -20,7 +20,7 @@ use std::{collections::HashSet, net::SocketAddr, time::Duration};
 use support::upstream::{Act, Asked, FakeUpstream, Lie};
 use tokio::{
     task::JoinSet,
-    time::{Instant, advance},
+    time::{Instant, advance, sleep},
 };
 
 const ZONE: &str = "
@@ -605,4 +605,111 @@ async fn every_question_has_a_port_and_an_id_of_its_own() {
         ids.len()
     );
     assert!(ports.iter().all(|port| *port >= 32768));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_upstreams_dead_for_ten_minutes_every_held_name_is_answered() {
+    const NAMES: usize = 200;
+    let zone: String = (1..=NAMES)
+        .map(|n| format!("n{n}.example.org. {n} IN A 192.0.2.{n}\n"))
+        .collect();
+    let upstreams = [
+        FakeUpstream::start(&zone).await,
+        FakeUpstream::start(&zone).await,
+    ];
+    let bench = over(&[&upstreams[0], &upstreams[1]]);
+    for n in 1..=NAMES {
+        bench.ask(&format!("n{n}.example.org.")).await.unwrap();
+    }
+    for upstream in &upstreams {
+        upstream.always(Act::Silent);
+    }
+    let asked_before = upstreams[0].asked().udp + upstreams[1].asked().udp;
+    let died = Instant::now();
+    while died.elapsed() < Duration::from_secs(600) {
+        let mut askers = JoinSet::new();
+        for n in 1..=NAMES {
+            let (forwarder, asked_at) = (bench.forwarder.clone(), Instant::now());
+            askers.spawn(async move {
+                let question = a(&format!("n{n}.example.org"));
+                let held = match forwarder.held(&question, Route::Default, None, now()) {
+                    Some(held) => Ok(held),
+                    None => forwarder.resolve(&question, Route::Default).await,
+                };
+                assert!(asked_at.elapsed() <= Duration::from_millis(1810));
+                held.map(|held| held.entry.rcode())
+            });
+        }
+        assert_eq!(askers.join_all().await, [Ok(0); NAMES]);
+        sleep(Duration::from_secs(3)).await;
+    }
+    // Each name is asked for at most once in 34 s: the 4 s of a question, and 30 s without another one.
+    let asked = upstreams[0].asked().udp + upstreams[1].asked().udp - asked_before;
+    assert!(asked <= NAMES * 3 * (600 / 34 + 1), "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn askers_of_a_stale_answer_are_one_question_and_wait_together() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    bench.ask("www.example.org.").await.unwrap();
+    advance(Duration::from_secs(60)).await;
+    upstream.always(Act::Silent);
+    let begun = Instant::now();
+    let mut askers = JoinSet::new();
+    for _ in 0..1000 {
+        let forwarder = bench.forwarder.clone();
+        askers.spawn(async move {
+            let question = a("www.example.org");
+            let held = forwarder.resolve(&question, Route::Default).await.unwrap();
+            (held.stale, begun.elapsed().as_millis() / 10 * 10)
+        });
+    }
+    let given = askers.join_all().await;
+    // Those beyond the limit of waiters do not wait.
+    let waited = given.iter().filter(|it| **it == (true, 1800)).count();
+    let at_once = given.iter().filter(|it| **it == (true, 0)).count();
+    assert_eq!((waited, at_once), (256, 744));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(upstream.asked(), udp(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_limit_of_flights_a_stale_answer_is_given_at_once() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = bench(|options| {
+        options.upstreams = vec![upstream.address];
+        options.limits.flights = 1;
+    });
+    bench.ask("www.example.org.").await.unwrap();
+    advance(Duration::from_secs(60)).await;
+    upstream.always(Act::Silent);
+    let forwarder = bench.forwarder.clone();
+    let other = tokio::spawn(async move { forwarder.resolve(&a("other"), Route::Default).await });
+    upstream.until_asked(2).await;
+    let begun = Instant::now();
+    let stale = ok(&["www.example.org. 30 IN A 192.0.2.1"]);
+    assert_eq!(bench.ask("www.example.org.").await, stale);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(other.await.unwrap().err(), Some(Failure::NoAnswer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hit_on_a_thread_without_a_runtime_starts_the_refresh() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    bench.ask("www.example.org.").await.unwrap();
+    advance(Duration::from_secs(55)).await;
+    let (forwarder, now) = (bench.forwarder.clone(), now());
+    let hits = std::thread::spawn(move || {
+        let hit = |_| forwarder.held(&a("www.example.org"), Route::Default, None, now);
+        (0..10).filter_map(hit).count()
+    });
+    assert_eq!(hits.join().unwrap(), 10);
+    upstream.until_asked(2).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.held("www.example.org."), {
+        ok(&["www.example.org. 59 IN A 192.0.2.1"]).ok()
+    });
+    assert_eq!(upstream.asked(), udp(2));
 }
