@@ -274,15 +274,17 @@ impl Forwarder {
         if !self.has_upstreams(route) {
             return Err(Failure::NoUpstreams);
         }
-        let (key, asked_at) = (Key::new(question, route.number()), now());
-        let held = self.shared.cache.get(&key, asked_at);
-        let Some(stale) = held.filter(|entry| !entry.is_current(asked_at)) else {
+        let asked_at = now();
+        if let Some(held) = self.held(question, route, None, asked_at) {
+            return Ok(held);
+        }
+        let key = Key::new(question, route.number());
+        let past = self.shared.cache.get(&key, asked_at);
+        let Some(stale) = past.filter(|entry| !entry.is_current(asked_at)) else {
             let outcome = self.board(&key, question, route)?.outcome().await;
             return outcome.unwrap_or(Err(Failure::Dropped)).map(Held::current);
         };
-        if stale::state(stale.times(), asked_at) != State::Unrefreshed
-            && let Ok(waiter) = self.board(&key, question, route)
-        {
+        if let Ok(waiter) = self.board(&key, question, route) {
             match timeout(CLIENT_PATIENCE, waiter.outcome()).await {
                 Ok(Some(Ok(entry))) if exchange::is_answer(entry.rcode().into()) => {
                     return Ok(Held::current(entry));

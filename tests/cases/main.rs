@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! set      KEY VALUE                      an option of the forwarder: max_ttl, max_negative_ttl, max_stale, prefetch
+//! apply    NAME TARGET                    an ExternalName service of the namespace `default`
 //! upstream NAME: RECORD | RCODE           what it answers from now on; `cluster-dns` is the cluster's own
 //! silence  NAME                           it says nothing from now on
 //! ask      NAME TYPE -> RCODE RECORDS     a question over EDNS, and its whole answer: `ede=CODE`, `in=TIME` if not at once,

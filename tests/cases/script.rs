@@ -6,6 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
     Set(String, String),
+    Apply(String, String),
     Upstream(String, Says),
     Ask(String, Answer),
     Asked(String, usize),
@@ -61,6 +62,10 @@ impl Statement {
             "set" => {
                 let (key, value) = pair()?;
                 Self::Set(key, value)
+            }
+            "apply" => {
+                let (name, target) = pair()?;
+                Self::Apply(name, target)
             }
             "upstream" => {
                 let (name, first) = rest.split_once(':').ok_or("expected NAME: RECORD")?;

@@ -12,7 +12,7 @@ use gapless::{
     forward,
     index::{self, Index},
     metrics::Transport,
-    model::Source,
+    model::{Object, Source},
     wire::NameKey,
 };
 use hickory_proto::{
@@ -41,6 +41,7 @@ pub enum Way {
 pub struct World {
     way: Way,
     options: forward::Options,
+    objects: Vec<Object>,
     upstreams: BTreeMap<String, FakeUpstream>,
     registry: Registry,
     recent: Recent,
@@ -53,6 +54,7 @@ impl World {
         Self {
             way,
             options: forward::Options::default(),
+            objects: vec![],
             upstreams: BTreeMap::new(),
             registry: Registry::default(),
             recent: Recent::default(),
@@ -78,6 +80,12 @@ impl World {
                 let asked = upstream.asked();
                 same("asked", times, &(asked.udp + asked.tcp))
             }
+            Statement::Apply(name, target) => {
+                self.before_the_first_question()?;
+                let alias = support::objects::external_name(&name, &target);
+                self.objects.push(alias);
+                Ok(())
+            }
             Statement::Elapse(time) => {
                 sleep(time).await;
                 Ok(())
@@ -87,8 +95,8 @@ impl World {
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let seconds = || duration(value).map(|time| u32::try_from(time.as_secs()).unwrap());
+        self.before_the_first_question()?;
         match key {
-            _ if self.engine.is_some() => return Err("expected before the first question".into()),
             "max_ttl" => self.options.bounds.positive = seconds()?,
             "max_negative_ttl" => self.options.bounds.negative = seconds()?,
             "max_stale" => self.options.bounds.stale = seconds()?,
@@ -98,11 +106,16 @@ impl World {
         Ok(())
     }
 
+    fn before_the_first_question(&self) -> Result<(), String> {
+        match self.engine {
+            None => Ok(()),
+            Some(_) => Err("expected before the first question".into()),
+        }
+    }
+
     async fn upstream(&mut self, name: String, says: Says) -> Result<(), String> {
         if !self.upstreams.contains_key(&name) {
-            if self.engine.is_some() {
-                return Err("expected before the first question".into());
-            }
+            self.before_the_first_question()?;
             let upstream = FakeUpstream::start("").await;
             match &*name {
                 CLUSTER_DNS => self.options.cluster_dns.push(upstream.address),
@@ -124,14 +137,16 @@ impl World {
 
     /// With a DNS of its own to ask, the cluster's names are not known here.
     fn engine(&mut self) -> Engine {
-        let sources = match self.options.cluster_dns.is_empty() {
-            true => vec![],
-            false => vec![Source::Services],
+        let reader = match self.options.cluster_dns.is_empty() {
+            true => support::engine::index_of(&self.objects),
+            false => {
+                let options = index::Options {
+                    sources: vec![Source::Services],
+                    ..support::engine::index_options()
+                };
+                Index::new(options).1
+            }
         };
-        let (_, reader) = Index::new(index::Options {
-            sources,
-            ..support::engine::index_options()
-        });
         support::engine::over(reader, &self.options, &mut self.registry)
     }
 

@@ -48,6 +48,11 @@ pub fn with_objects(objects: &[Object]) -> Engine {
 
 /// One that knows these objects, and asks these upstreams about all others.
 pub fn synced(objects: &[Object], upstreams: &forward::Options) -> Engine {
+    over(index_of(objects), upstreams, &mut Registry::default())
+}
+
+/// A synced index of these objects.
+pub fn index_of(objects: &[Object]) -> index::Reader {
     let sources = vec![Source::Services, Source::EndpointSlices, Source::Namespaces];
     let (mut index, reader) = Index::new(index::Options {
         sources: sources.clone(),
@@ -60,7 +65,7 @@ pub fn synced(objects: &[Object], upstreams: &forward::Options) -> Engine {
         index.apply(Change::ListDone(source));
     }
     index.publish(42);
-    over(reader, upstreams, &mut Registry::default())
+    reader
 }
 
 const fn source_of(object: &Object) -> Source {
