@@ -13,12 +13,14 @@
 mod choice;
 mod exchange;
 mod failures;
+mod held;
 mod inflight;
 mod resolv_conf;
 mod stale;
 mod upstream;
 
 pub use exchange::SENDS;
+pub use held::Held;
 pub use inflight::Limits;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 
@@ -26,7 +28,7 @@ use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
     lifecycle::Tasks,
     metrics::{self, Limit},
-    wire::{Ede, Query, Question, ReplyEdns},
+    wire::{Ede, Question},
 };
 use exchange::Upstreams;
 use failures::Failures;
@@ -133,47 +135,6 @@ impl Failure {
 
 /// What comes of asking: an answer, or an upstream's word that it cannot answer.
 type Outcome = Result<Arc<Entry>, Failure>;
-
-/// An entry to be given away.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// The answer, or an upstream's word that it cannot answer.
-    pub entry: Arc<Entry>,
-    /// Is it past its time, and given for want of a newer one?
-    pub stale: bool,
-}
-
-impl Held {
-    const fn current(entry: Arc<Entry>) -> Self {
-        let stale = false;
-        Self { entry, stale }
-    }
-
-    const fn stale(entry: Arc<Entry>) -> Self {
-        let stale = true;
-        Self { entry, stale }
-    }
-
-    /// Writes it as [`Entry::write`] or [`Entry::write_stale`] does.
-    pub fn write(
-        &self,
-        query: &Query<'_>,
-        edns: ReplyEdns<'_>,
-        out: &mut [u8],
-        limit: usize,
-        now: Instant,
-    ) -> Option<usize> {
-        match self.stale {
-            false => self.entry.write(query, edns, out, limit, now),
-            true => self.entry.write_stale(query, edns, out, limit),
-        }
-    }
-
-    /// The Extended DNS Error that says that it is stale, if it is.
-    pub fn ede(&self) -> Option<Ede<'static>> {
-        self.stale.then(|| self.entry.stale_ede())
-    }
-}
 
 /// The forwarder. Every clone is a handle to the same one.
 #[derive(Clone, Debug)]

@@ -18,7 +18,8 @@ const RECHECK_AFTER: Duration = Duration::from_secs(30);
 
 /// The end of an answer's time, in which it is refreshed if it is popular: a tenth of its time …
 const ENDING_SHARE: u32 = 10;
-/// … and not less than this, for upstreams take their time too.
+/// … and not less than this, for upstreams take their time too; but never more than half of it, or a popular answer with
+/// a TTL of 1 s would be asked for again as soon as it has come.
 const ENDING_MIN: Duration = Duration::from_secs(1);
 
 /// Where an answer stands.
@@ -50,7 +51,7 @@ pub(super) fn state(times: Times, now: Instant) -> State {
         }
     } else {
         let good_for = times.good_until.saturating_duration_since(times.stored_at);
-        let ending = (good_for / ENDING_SHARE).max(ENDING_MIN);
+        let ending = (good_for / ENDING_SHARE).max(ENDING_MIN.min(good_for / 2));
         let left = times.good_until.saturating_duration_since(now);
         match left <= ending && !failed_lately {
             true => State::Ending,
@@ -84,10 +85,11 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_short_time_is_a_second_long() {
+    fn the_end_of_a_short_time_is_a_second_long_or_half_of_it() {
         let at = [0, 3_999, 4_000, 5_000];
         assert_eq!(states(5, 9, None, &at), [Fresh, Fresh, Ending, RefreshDue]);
-        assert_eq!(states(1, 9, None, &[0]), [Ending]);
+        let at = [0, 499, 500, 999];
+        assert_eq!(states(1, 9, None, &at), [Fresh, Fresh, Ending, Ending]);
     }
 
     #[test]
