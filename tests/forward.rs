@@ -8,8 +8,7 @@
 mod support;
 
 use gapless::{
-    cache::Entry,
-    forward::{Failure, Forwarder, Limits, Options, Route},
+    forward::{Failure, Forwarder, Held, Limits, Options, Route},
     lifecycle::Tasks,
     metrics::{Forward, Ignored, Metrics},
     wire::{NameKey, Query, Question, ReplyEdns},
@@ -21,7 +20,7 @@ use std::{collections::HashSet, net::SocketAddr, time::Duration};
 use support::upstream::{Act, Asked, FakeUpstream, Lie};
 use tokio::{
     task::JoinSet,
-    time::{Instant, advance},
+    time::{Instant, advance, sleep},
 };
 
 const ZONE: &str = "
@@ -67,7 +66,7 @@ fn now() -> std::time::Instant {
 }
 
 /// An entry as a client sees it, in lines: the code and flags, then the records.
-fn lines(entry: &Entry, spelling: &str) -> Vec<String> {
+fn lines(held: &Held, spelling: &str) -> Vec<String> {
     let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in spelling.split_terminator('.') {
         packet.push(u8::try_from(label.len()).unwrap());
@@ -76,7 +75,7 @@ fn lines(entry: &Entry, spelling: &str) -> Vec<String> {
     packet.extend_from_slice(&[0, 0, 1, 0, 1]);
     let query = Query::parse(&packet).unwrap();
     let mut out = vec![0; 65535];
-    let len = entry.write(&query, ReplyEdns::default(), &mut out, 65535, now());
+    let len = held.write(&query, ReplyEdns::default(), &mut out, 65535, now());
     let reply = Message::from_vec(&out[..len.unwrap()]).unwrap();
     assert_eq!(reply.metadata.id, 0xabcd);
     let mut lines = vec![format!("{:?}", reply.metadata.response_code)];
@@ -93,12 +92,12 @@ fn lines(entry: &Entry, spelling: &str) -> Vec<String> {
 impl Bench {
     async fn ask(&self, name: &str) -> Result<Vec<String>, Failure> {
         let outcome = self.forwarder.resolve(&a(name), Route::Default).await;
-        outcome.map(|entry| lines(&entry, name))
+        outcome.map(|held| lines(&held, name))
     }
 
     fn held(&self, name: &str) -> Option<Vec<String>> {
         let held = self.forwarder.held(&a(name), Route::Default, None, now());
-        held.map(|entry| lines(&entry, name))
+        held.map(|held| lines(&held, name))
     }
 }
 
@@ -606,4 +605,111 @@ async fn every_question_has_a_port_and_an_id_of_its_own() {
         ids.len()
     );
     assert!(ports.iter().all(|port| *port >= 32768));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_upstreams_dead_for_ten_minutes_every_held_name_is_answered() {
+    const NAMES: usize = 200;
+    let zone: String = (1..=NAMES)
+        .map(|n| format!("n{n}.example.org. {n} IN A 192.0.2.{n}\n"))
+        .collect();
+    let upstreams = [
+        FakeUpstream::start(&zone).await,
+        FakeUpstream::start(&zone).await,
+    ];
+    let bench = over(&[&upstreams[0], &upstreams[1]]);
+    for n in 1..=NAMES {
+        bench.ask(&format!("n{n}.example.org.")).await.unwrap();
+    }
+    for upstream in &upstreams {
+        upstream.always(Act::Silent);
+    }
+    let asked_before = upstreams[0].asked().udp + upstreams[1].asked().udp;
+    let died = Instant::now();
+    while died.elapsed() < Duration::from_secs(600) {
+        let mut askers = JoinSet::new();
+        for n in 1..=NAMES {
+            let (forwarder, asked_at) = (bench.forwarder.clone(), Instant::now());
+            askers.spawn(async move {
+                let question = a(&format!("n{n}.example.org"));
+                let held = match forwarder.held(&question, Route::Default, None, now()) {
+                    Some(held) => Ok(held),
+                    None => forwarder.resolve(&question, Route::Default).await,
+                };
+                assert!(asked_at.elapsed() <= Duration::from_millis(1810));
+                held.map(|held| held.entry.rcode())
+            });
+        }
+        assert_eq!(askers.join_all().await, [Ok(0); NAMES]);
+        sleep(Duration::from_secs(3)).await;
+    }
+    // Each name is asked for at most once in 34 s: the 4 s of a question, and 30 s without another one.
+    let asked = upstreams[0].asked().udp + upstreams[1].asked().udp - asked_before;
+    assert!(asked <= NAMES * 3 * (600 / 34 + 1), "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn askers_of_a_stale_answer_are_one_question_and_wait_together() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    bench.ask("www.example.org.").await.unwrap();
+    advance(Duration::from_secs(60)).await;
+    upstream.always(Act::Silent);
+    let begun = Instant::now();
+    let mut askers = JoinSet::new();
+    for _ in 0..1000 {
+        let forwarder = bench.forwarder.clone();
+        askers.spawn(async move {
+            let question = a("www.example.org");
+            let held = forwarder.resolve(&question, Route::Default).await.unwrap();
+            (held.stale, begun.elapsed().as_millis() / 10 * 10)
+        });
+    }
+    let given = askers.join_all().await;
+    // Those beyond the limit of waiters do not wait.
+    let waited = given.iter().filter(|it| **it == (true, 1800)).count();
+    let at_once = given.iter().filter(|it| **it == (true, 0)).count();
+    assert_eq!((waited, at_once), (256, 744));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(upstream.asked(), udp(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_limit_of_flights_a_stale_answer_is_given_at_once() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = bench(|options| {
+        options.upstreams = vec![upstream.address];
+        options.limits.flights = 1;
+    });
+    bench.ask("www.example.org.").await.unwrap();
+    advance(Duration::from_secs(60)).await;
+    upstream.always(Act::Silent);
+    let forwarder = bench.forwarder.clone();
+    let other = tokio::spawn(async move { forwarder.resolve(&a("other"), Route::Default).await });
+    upstream.until_asked(2).await;
+    let begun = Instant::now();
+    let stale = ok(&["www.example.org. 30 IN A 192.0.2.1"]);
+    assert_eq!(bench.ask("www.example.org.").await, stale);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(other.await.unwrap().err(), Some(Failure::NoAnswer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hit_on_a_thread_without_a_runtime_starts_the_refresh() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    bench.ask("www.example.org.").await.unwrap();
+    advance(Duration::from_secs(55)).await;
+    let (forwarder, now) = (bench.forwarder.clone(), now());
+    let hits = std::thread::spawn(move || {
+        let hit = |_| forwarder.held(&a("www.example.org"), Route::Default, None, now);
+        (0..10).filter_map(hit).count()
+    });
+    assert_eq!(hits.join().unwrap(), 10);
+    upstream.until_asked(2).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.held("www.example.org."), {
+        ok(&["www.example.org. 59 IN A 192.0.2.1"]).ok()
+    });
+    assert_eq!(upstream.asked(), udp(2));
 }

@@ -122,7 +122,9 @@ pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Opt
         bounds: Bounds {
             positive: seconds(config.cache.max_ttl),
             negative: seconds(config.cache.max_negative_ttl),
+            stale: seconds(config.cache.max_stale),
         },
+        prefetch: config.cache.prefetch,
         trust_ad: config.forward.trust_ad,
         limits: Limits {
             flights: config.forward.max_in_flight,
@@ -216,7 +218,7 @@ mod tests {
                     udp: {workers: 5}\n\
                     forward: {upstreams: [192.0.2.1], max_in_flight: 6, max_waiters: 7, trust_ad: true}\n\
                     cluster: {dns: [192.0.2.2]}\n\
-                    cache: {size: 8MiB, max_ttl: 9s, max_negative_ttl: 10s, max_answer: 11KiB}\n";
+                    cache: {size: 8MiB, max_ttl: 9s, max_negative_ttl: 10s, max_stale: 12s, prefetch: false, max_answer: 11KiB}\n";
         let (config, _) = Config::parse(text.as_bytes(), &<_>::default()).unwrap();
         let expected = server::Options {
             udp_workers: 5,
@@ -236,7 +238,9 @@ mod tests {
             bounds: Bounds {
                 positive: 9,
                 negative: 10,
+                stale: 12,
             },
+            prefetch: false,
             trust_ad: true,
             limits: Limits {
                 flights: 6,

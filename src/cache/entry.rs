@@ -1,17 +1,23 @@
-//! One stored answer: the whole message, where its records stand, and for how long it is good. It judges its own
-//! validity at the time it is told, whatever the cache around it believes.
+//! One stored answer: the whole message, where its records stand, and what its times are. It writes itself as a reply;
+//! whether it may be given at all is its reader's to judge.
 
 use crate::{
     cache::{Bounds, ttl},
-    wire::{Ede, Flags, Mark, Query, ReplyEdns, Response, Stored},
+    wire::{Ede, Flags, Mark, Query, Rcode, ReplyEdns, Response, Stored, Ttls},
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
 
 /// Longest EXTRA-TEXT of an upstream that is passed on; of a longer one only the code is.
 const EDE_TEXT_MAX: usize = 128;
 
+/// What every record of an answer past its time gets for a TTL, in seconds (RFC 8767 §5.11 recommends it).
+const STALE_TTL: u32 = 30;
+
 /// An answer of an upstream, ready to be given to anyone who asks the same question.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Entry {
     message: Box<[u8]>,
     marks: Box<[Mark]>,
@@ -21,18 +27,47 @@ pub struct Entry {
     ttl_max: u32,
     stored_at: Instant,
     good_until: Instant,
+    stale_until: Instant,
+    /// Milliseconds from `stored_at` to the last refresh that failed, plus 1; 0 if none did.
+    refresh_failed_ms: AtomicU32,
+    /// Hits, as far as [`POPULAR`]; [`CLAIMED`] while a refresh is under way because of them.
+    hits: AtomicU8,
+    displaced: AtomicBool,
+}
+
+/// So many hits show that an answer is asked for again and again.
+const POPULAR: u8 = 2;
+const CLAIMED: u8 = u8::MAX;
+
+/// The moments in an entry's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// When it came.
+    pub stored_at: Instant,
+    /// From here on it is past its time.
+    pub good_until: Instant,
+    /// From here on it is given to nobody.
+    pub stale_until: Instant,
+    /// When a newer answer was last asked for in vain.
+    pub refresh_failed_at: Option<Instant>,
 }
 
 impl Entry {
-    /// Makes an entry of an answer that came at `now`, good for as long as the rules say within
-    /// these bounds. Its AD bit counts
-    /// only if the upstream and the way to it are trusted (RFC 6840 §5.8). Only the header's four bits of the response
-    /// code are kept: the others speak about the sender's own OPT.
+    /// Makes an entry of an answer that came at `now`, good and then stale for as long as the rules say within these
+    /// bounds. Its AD bit counts only if the upstream and the way to it are trusted (RFC 6840 §5.8). Only the header's
+    /// four bits of the response code are kept: the others speak about the sender's own OPT.
     pub fn new(response: Response, bounds: Bounds, trust_ad: bool, now: Instant) -> Self {
         let lifetime = ttl::lifetime(&response, bounds);
         let flags = response.header.flags;
         let ede = response.opt.as_ref().and_then(|opt| opt.ede.clone());
         let (message, marks) = response.into_parts();
+        let good_until = now + Duration::from_secs(lifetime.good_for.into());
+        // What is good for no time was for those who waited (RFC 8767 §4).
+        let stale = if lifetime.good_for > 0 {
+            bounds.stale
+        } else {
+            0
+        };
         Self {
             message: message.into(),
             marks: marks.into(),
@@ -44,18 +79,73 @@ impl Entry {
             }),
             ttl_max: lifetime.ttl_max,
             stored_at: now,
-            good_until: now + Duration::from_secs(lifetime.good_for.into()),
+            good_until,
+            stale_until: good_until + Duration::from_secs(stale.into()),
+            refresh_failed_ms: AtomicU32::new(0),
+            hits: AtomicU8::new(0),
+            displaced: AtomicBool::new(false),
         }
     }
 
-    /// May it be given away?
+    /// Is it within its own time?
     pub fn is_current(&self, now: Instant) -> bool {
         now < self.good_until
     }
 
-    /// For how long it is good from its beginning.
-    pub fn lifetime(&self) -> Duration {
-        self.good_until.saturating_duration_since(self.stored_at)
+    /// The moments in its life so far.
+    pub fn times(&self) -> Times {
+        let failed = self.refresh_failed_ms.load(Ordering::Relaxed);
+        let failed = failed.checked_sub(1).map(u64::from);
+        Times {
+            stored_at: self.stored_at,
+            good_until: self.good_until,
+            stale_until: self.stale_until,
+            refresh_failed_at: failed.map(|ms| self.stored_at + Duration::from_millis(ms)),
+        }
+    }
+
+    /// Notes that a newer answer was asked for and did not come.
+    pub fn refresh_failed(&self, now: Instant) {
+        let ms = now.saturating_duration_since(self.stored_at).as_millis();
+        let ms = u32::try_from(ms).unwrap_or(u32::MAX).saturating_add(1);
+        self.refresh_failed_ms.store(ms, Ordering::Relaxed);
+        // Whoever has changed it in the meantime knows better.
+        self.swap_hits(CLAIMED, POPULAR);
+    }
+
+    /// Counts a hit; once it is popular nothing is written any more, because all threads share it. A hit that is lost to
+    /// another one at the same time does no harm.
+    pub fn hit(&self) {
+        let hits = self.hits.load(Ordering::Relaxed);
+        if hits < POPULAR {
+            self.swap_hits(hits, hits + 1);
+        }
+    }
+
+    /// Is it popular, and does nobody refresh it yet? Then the caller is to do it, and nobody else.
+    pub fn claim_refresh(&self) -> bool {
+        self.hits.load(Ordering::Relaxed) == POPULAR && self.swap_hits(POPULAR, CLAIMED)
+    }
+
+    /// Has the cache a newer answer, or learnt that there is none to keep?
+    pub(super) fn is_displaced(&self) -> bool {
+        self.displaced.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn displace(&self) {
+        self.displaced.store(true, Ordering::Relaxed);
+    }
+
+    fn swap_hits(&self, from: u8, to: u8) -> bool {
+        let relaxed = Ordering::Relaxed;
+        self.hits
+            .compare_exchange(from, to, relaxed, relaxed)
+            .is_ok()
+    }
+
+    /// For how long it is kept from its beginning, good or stale; zero if it is for nobody but those who wait for it.
+    pub fn kept_for(&self) -> Duration {
+        self.stale_until.saturating_duration_since(self.stored_at)
     }
 
     /// Its response code, 0..=15.
@@ -85,13 +175,54 @@ impl Entry {
         now: Instant,
     ) -> Option<usize> {
         let age = now.saturating_duration_since(self.stored_at).as_secs();
+        let ttls = Ttls::Aged {
+            age: u32::try_from(age).unwrap_or(u32::MAX),
+            max: self.ttl_max,
+        };
+        self.write_with(ttls, query, edns, out, limit)
+    }
+
+    /// Writes it as [`Entry::write`] does, as an answer past its time: every TTL is 30 s, or what the bounds allow if that
+    /// is less. The Extended DNS Error says so, unless `edns` has one.
+    pub fn write_stale(
+        &self,
+        query: &Query<'_>,
+        edns: ReplyEdns<'_>,
+        out: &mut [u8],
+        limit: usize,
+    ) -> Option<usize> {
+        let edns = ReplyEdns {
+            ede: edns.ede.or_else(|| Some(self.stale_ede())),
+            ..edns
+        };
+        let ttls = Ttls::Fixed(STALE_TTL.min(self.ttl_max));
+        self.write_with(ttls, query, edns, out, limit)
+    }
+
+    /// The Extended DNS Error of this answer past its time (RFC 8914 §4.4, §4.20).
+    pub const fn stale_ede(&self) -> Ede<'static> {
+        const STALE_ANSWER: u16 = 3;
+        const STALE_NXDOMAIN: u16 = 19;
+        match self.rcode == Rcode::NxDomain as u8 {
+            true => Ede::new(STALE_NXDOMAIN, ""),
+            false => Ede::new(STALE_ANSWER, ""),
+        }
+    }
+
+    fn write_with(
+        &self,
+        ttls: Ttls,
+        query: &Query<'_>,
+        edns: ReplyEdns<'_>,
+        out: &mut [u8],
+        limit: usize,
+    ) -> Option<usize> {
         let stored = Stored {
             message: &self.message,
             marks: &self.marks,
             rcode: self.rcode,
             authentic: self.authentic,
-            age: u32::try_from(age).unwrap_or(u32::MAX),
-            ttl_max: self.ttl_max,
+            ttls,
         };
         let passed_on = self.ede.as_ref().map(|(code, text)| Ede {
             code: *code,
@@ -134,7 +265,7 @@ mod tests {
         let lines = ["www.x. 60 IN CNAME a.x.", "a.x. 20 IN A 192.0.2.1"];
         let response = response("www.x. A", 0, [&lines, &[], &[]]);
         let entry = Entry::new(response, Bounds::default(), false, *NOW);
-        assert_eq!(entry.lifetime(), Duration::from_secs(20));
+        assert_eq!(entry.times().good_until, *NOW + Duration::from_secs(20));
         let reply = written(
             &entry,
             &asked(b"\x03wWw\x01X\0"),

@@ -1,4 +1,4 @@
-//! Answers of upstreams, whole, each under its question: moka bounds the memory, an [`Entry`] judges its own validity.
+//! Answers of upstreams, whole, each under its question: moka bounds the memory, an [`Entry`] knows its own times.
 //! It knows no upstream and asks nobody.
 
 mod entry;
@@ -6,10 +6,10 @@ mod key;
 mod recent;
 mod ttl;
 
-pub use entry::Entry;
+pub use entry::{Entry, Times};
 pub use key::Key;
 pub use recent::Recent;
-pub use ttl::{Bounds, FAILURE_MAX, NEGATIVE_MAX, POSITIVE_MAX, failure};
+pub use ttl::{Bounds, FAILURE_MAX, NEGATIVE_MAX, POSITIVE_MAX, STALE_MAX, failure};
 
 use moka::{Expiry, notification::RemovalCause, sync};
 use std::{
@@ -74,19 +74,23 @@ impl Cache {
         }
     }
 
-    /// The answer under this key, if it may be given away at `now`.
+    /// The answer under this key, be it in its own time or stale at `now`.
     pub fn get(&self, key: &Key, now: Instant) -> Option<Arc<Entry>> {
         let entry = self.entries.get(key.as_bytes())?;
-        entry.is_current(now).then_some(entry)
+        (now < entry.times().stale_until).then_some(entry)
     }
 
-    /// Keeps an answer, unless it is good for no time or longer than the cache keeps. The answer that stood there is
-    /// gone in any case: the newer one is right.
+    /// Keeps an answer, unless it is good for no time or longer than the cache keeps. The answer that stood there is gone
+    /// in any case, from threads' own memories too: the newer one is right.
     pub fn put(&self, key: &Key, entry: Arc<Entry>) {
-        if entry.lifetime().is_zero() || entry.message_len() > self.message_max {
+        let older = self.entries.get(key.as_bytes());
+        if entry.kept_for().is_zero() || entry.message_len() > self.message_max {
             self.entries.invalidate(key.as_bytes());
         } else {
             self.entries.insert(key.as_bytes().to_vec(), entry);
+        }
+        if let Some(older) = older {
+            older.displace();
         }
     }
 
@@ -100,13 +104,13 @@ impl Cache {
     }
 }
 
-/// Lets an entry leave the memory when its own time is over. Both methods are needed: by default a replaced entry keeps
+/// Lets an entry leave the memory when it may not be given any more. Both methods are needed: by default a replaced entry keeps
 /// the deadline of its predecessor.
 struct OwnTime;
 
 impl Expiry<Vec<u8>, Arc<Entry>> for OwnTime {
     fn expire_after_create(&self, _: &Vec<u8>, entry: &Arc<Entry>, _: Instant) -> Option<Duration> {
-        Some(entry.lifetime())
+        Some(entry.kept_for())
     }
 
     fn expire_after_update(
@@ -116,7 +120,7 @@ impl Expiry<Vec<u8>, Arc<Entry>> for OwnTime {
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(entry.lifetime())
+        Some(entry.kept_for())
     }
 }
 
@@ -171,12 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_there_until_its_ttl_is_over_by_the_callers_clock() {
+    fn an_answer_is_there_until_its_stale_time_is_over_by_the_callers_clock() {
         let cache = Cache::new(DEFAULT_BYTES, MESSAGE_MAX);
         cache.put(&key("a"), entry(60, 200, *NOW));
-        let held = |after| cache.get(&key("a"), *NOW + Duration::from_secs(after));
-        assert!(held(59).is_some());
-        assert!(held(60).is_none());
+        let current = |after| {
+            let now = *NOW + Duration::from_secs(after);
+            Some(cache.get(&key("a"), now)?.is_current(now))
+        };
+        assert_eq!(
+            [59, 60, 3659].map(current),
+            [Some(true), Some(false), Some(false)]
+        );
+        assert_eq!(current(3660), None);
     }
 
     #[test]

@@ -14,6 +14,10 @@ const FAILURE_MIN: u32 = 1;
 /// upstream is back.
 pub const FAILURE_MAX: u32 = 5;
 
+/// For how long an answer may still be given after its time while nobody gives a newer one, in seconds (RFC 8767 §5
+/// recommends 1 to 3 days; on a node, addresses change hands sooner).
+pub const STALE_MAX: u32 = 3600;
+
 /// Upper bounds of one route, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -21,6 +25,8 @@ pub struct Bounds {
     pub positive: u32,
     /// Of NXDOMAIN and NODATA; 0 keeps none of them, as the cluster's own names need it.
     pub negative: u32,
+    /// Of the time after an answer's own time in which it may still be given; 0 keeps nothing for longer than it is good.
+    pub stale: u32,
 }
 
 impl Default for Bounds {
@@ -28,6 +34,7 @@ impl Default for Bounds {
         Self {
             positive: POSITIVE_MAX,
             negative: NEGATIVE_MAX,
+            stale: STALE_MAX,
         }
     }
 }

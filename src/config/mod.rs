@@ -201,6 +201,10 @@ pub struct Cache {
     pub max_ttl: Duration,
     /// The same for NXDOMAIN and NODATA.
     pub max_negative_ttl: Duration,
+    /// For how long an answer may be given after its time while no upstream answers, in whole seconds.
+    pub max_stale: Duration,
+    /// Whether popular answers are refreshed before their time ends.
+    pub prefetch: bool,
     /// Octets of the longest answer that is kept.
     pub max_answer: u64,
 }

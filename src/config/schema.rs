@@ -368,6 +368,21 @@ fn cache(cache: &mut Section<'_>) -> Cache {
             Duration::from_secs(900),
             "The same for NXDOMAIN and NODATA (RFC 2308 section 5 finds one to three hours sensible; a new name is seen sooner with less). Those about the cluster are never kept.",
         ),
+        max_stale: cache.key(
+            "max_stale",
+            Span {
+                range: Duration::ZERO..=72 * HOUR,
+                whole_seconds: true,
+            },
+            HOUR,
+            "How long after its TTL an answer is kept, to be given with TTL 30 when upstreams fail or take longer than 1.8 s (RFC 8767, which recommends one to three days; on a node, addresses change hands sooner). 0s gives none. Negative answers about the cluster are never given so.",
+        ),
+        prefetch: cache.key(
+            "prefetch",
+            Switch,
+            true,
+            "Whether an answer that is asked for again and again is refreshed in the last tenth of its TTL, so that nobody waits for it. An answer costs at most one question more.",
+        ),
         max_answer: cache.key(
             "max_answer",
             Size(KIB..=64 * KIB),

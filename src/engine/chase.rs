@@ -3,7 +3,7 @@
 
 use crate::{
     answer::{self, Answer, Context},
-    cache::Entry,
+    forward::Held,
     wire::{Flags, HEADER_LEN, Header, Name, Query, Question, Reply, ReplyEdns, Section},
 };
 use hickory_proto::{
@@ -13,17 +13,17 @@ use hickory_proto::{
 };
 use std::time::Instant;
 
-/// Writes `answer`'s aliases and `entry`, which answers `question` about the last one's target. Says which response code
+/// Writes `answer`'s aliases and `held`, which answers `question` about the last one's target. Says which response code
 /// the reply has, or `None` if the fetched answer cannot be read.
 pub(super) fn write(
     answer: &Answer<'_>,
     context: Context<'_>,
     question: &Question,
-    entry: &Entry,
+    held: &Held,
     now: Instant,
     reply: &mut Reply<'_, '_>,
 ) -> Option<u8> {
-    let fetched = decode(question, entry, now)?;
+    let fetched = decode(question, held, now)?;
     if answer::write(answer, context, reply).is_some() {
         for (section, records) in [
             (Section::Answer, &fetched.answers),
@@ -34,12 +34,12 @@ pub(super) fn write(
             }
         }
     }
-    reply.set_upstream_rcode(entry.rcode());
-    Some(entry.rcode())
+    reply.set_upstream_rcode(held.entry.rcode());
+    Some(held.entry.rcode())
 }
 
-/// The entry as a message, its TTLs aged.
-fn decode(question: &Question, entry: &Entry, now: Instant) -> Option<Message> {
+/// The entry as a message, its TTLs as they are given now.
+fn decode(question: &Question, held: &Held, now: Instant) -> Option<Message> {
     let mut asked = vec![0; HEADER_LEN];
     Header {
         id: 0,
@@ -52,7 +52,7 @@ fn decode(question: &Question, entry: &Entry, now: Instant) -> Option<Message> {
     asked.extend_from_slice(&question.qclass.to_be_bytes());
     let query = Query::parse(&asked).ok()?;
     let mut message = vec![0; super::MAX_MESSAGE];
-    let len = entry.write(
+    let len = held.write(
         &query,
         ReplyEdns::default(),
         &mut message,

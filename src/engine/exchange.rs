@@ -3,8 +3,8 @@
 use super::{Asked, Engine, MAX_MESSAGE, chase, identity};
 use crate::{
     answer::{self, Answer, Elsewhere, Verdict},
-    cache::{Entry, Recent},
-    forward::Route,
+    cache::Recent,
+    forward::{Held, Route},
     index::Snapshot,
     metrics::{Origin, Transport},
     wire::{
@@ -158,12 +158,12 @@ impl<'x> Exchange<'x> {
             false if recursion_desired => return Step::Forward(query, forward),
             false => return Step::Done(self.authoritative(&query, &forward.answer, out)),
         }
-        if let Some(entry) = self
+        if let Some(held) = self
             .engine
             .forward
             .held(&query.question, forward.route, recent, now)
         {
-            return Step::Done(self.forwarded(&query, &entry, Origin::Cache, now, out));
+            return Step::Done(self.forwarded(&query, &held, Origin::Cache, now, out));
         }
         if !recursion_desired {
             // RFC 1035 §4.1.1: no recursion was desired, and there is no data of our own.
@@ -186,22 +186,22 @@ impl<'x> Exchange<'x> {
         let result = self.engine.forward.resolve(&question, forward.route).await;
         let now = tokio::time::Instant::now().into_std();
         match result {
-            Ok(entry) if forward.answer.is_bare() => {
-                self.forwarded(query, &entry, Origin::Upstream, now, out)
+            Ok(held) if forward.answer.is_bare() => {
+                self.forwarded(query, &held, Origin::Upstream, now, out)
             }
-            Ok(entry) => {
-                let mut reply = self.reply(query, None, out)?;
+            Ok(held) => {
+                let mut reply = self.reply(query, held.ede(), out)?;
                 let rcode = chase::write(
                     &forward.answer,
                     self.context(query),
                     &question,
-                    &entry,
+                    &held,
                     now,
                     &mut reply,
                 )?;
                 Some(Done {
                     len: reply.finish(),
-                    origin: Origin::Upstream,
+                    origin: origin(&held, Origin::Upstream),
                     rcode,
                 })
             }
@@ -218,16 +218,16 @@ impl<'x> Exchange<'x> {
     fn forwarded(
         &self,
         query: &Query<'_>,
-        entry: &Entry,
-        origin: Origin,
+        held: &Held,
+        unless_stale: Origin,
         now: Instant,
         out: &mut [u8],
     ) -> Option<Done> {
-        let len = entry.write(query, self.edns(query, None), out, self.limit(query), now)?;
+        let len = held.write(query, self.edns(query, None), out, self.limit(query), now)?;
         Some(Done {
             len,
-            origin,
-            rcode: entry.rcode(),
+            origin: origin(held, unless_stale),
+            rcode: held.entry.rcode(),
         })
     }
 
@@ -298,6 +298,15 @@ impl<'x> Exchange<'x> {
                 None
             }
         }
+    }
+}
+
+/// Where an answer of others came from, as it is counted.
+const fn origin(held: &Held, unless_stale: Origin) -> Origin {
+    if held.stale {
+        Origin::Stale
+    } else {
+        unless_stale
     }
 }
 

@@ -215,7 +215,7 @@ impl Exchange<'_> {
             ..send
         };
         match heard {
-            Heard::Reply(response) if is_answer(&response) => {
+            Heard::Reply(response) if is_answer(response.rcode()) => {
                 self.metrics.sent(Sent::Answered);
                 Next::Done(response)
             }
@@ -263,11 +263,10 @@ impl Exchange<'_> {
     }
 }
 
-/// Does this reply answer the question? NOERROR, NXDOMAIN, and YXDOMAIN, which says that a DNAME makes too long a name
+/// Does a reply with this code answer the question? NOERROR, NXDOMAIN, and YXDOMAIN, which says that a DNAME makes too long a name
 /// (RFC 6672 §2.2).
-pub(super) fn is_answer(response: &Response) -> bool {
+pub(super) fn is_answer(rcode: u16) -> bool {
     const YXDOMAIN: u16 = 6;
-    let rcode = response.rcode();
     [Rcode::NoError as u16, Rcode::NxDomain as u16, YXDOMAIN].contains(&rcode)
 }
 

@@ -3,19 +3,24 @@
 //!
 //! ```text
 //! held ────▶ cache · failures ── known ─▶ entry        (any thread, without waiting)
+//!               └─ popular and about to end ─▶ inflight, and nobody waits
 //! resolve ─▶ inflight ─ first of its kind ─▶ cache · failures ─ unknown ─▶ exchange ─▶ upstream ─▶ sockets
 //!               ▲                                                             │
 //!               └─── waiters ◀──────────── outcome ◀── cache · failures ◀─────┘   (a task of its own)
+//!                      └─ no outcome within 1.8 s, or a failure, and an answer past its time is held ─▶ that one
 //! ```
 
 mod choice;
 mod exchange;
 mod failures;
+mod held;
 mod inflight;
 mod resolv_conf;
+mod stale;
 mod upstream;
 
 pub use exchange::SENDS;
+pub use held::Held;
 pub use inflight::Limits;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 
@@ -27,14 +32,16 @@ use crate::{
 };
 use exchange::Upstreams;
 use failures::Failures;
-use inflight::{Flight, Inflight, Seat};
+use inflight::{Flight, Inflight, Seat, Waiter};
 use rand::rngs::StdRng;
+use stale::{CLIENT_PATIENCE, State};
 use std::{
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
 };
+use tokio::{runtime::Handle, time::timeout};
 use upstream::Draw;
 
 /// Where a question goes. An answer learnt on one route never serves another.
@@ -65,8 +72,10 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Octets of the longest message that is kept.
     pub cache_message_max: usize,
-    /// For how long answers are kept; on [`Route::ClusterDns`] negative ones never are.
+    /// For how long answers are kept. Of [`Route::ClusterDns`] no negative one is, whatever this says.
     pub bounds: Bounds,
+    /// Are popular answers refreshed before their time ends?
+    pub prefetch: bool,
     /// Is the AD bit of an upstream believed, and the way to it (RFC 6840 §5.8)?
     pub trust_ad: bool,
     /// How much may be under way.
@@ -81,6 +90,7 @@ impl Default for Options {
             cache_bytes: cache::DEFAULT_BYTES,
             cache_message_max: cache::MESSAGE_MAX,
             bounds: Bounds::default(),
+            prefetch: true,
             trust_ad: false,
             limits: Limits::default(),
         }
@@ -123,8 +133,8 @@ impl Failure {
     }
 }
 
-/// What comes of a question.
-pub type Outcome = Result<Arc<Entry>, Failure>;
+/// What comes of asking: an answer, or an upstream's word that it cannot answer.
+type Outcome = Result<Arc<Entry>, Failure>;
 
 /// The forwarder. Every clone is a handle to the same one.
 #[derive(Clone, Debug)]
@@ -137,10 +147,13 @@ pub struct Forwarder {
 struct Shared {
     routes: [(Upstreams, Bounds); Route::COUNT],
     trust_ad: bool,
+    prefetch: bool,
     cache: Cache,
     failures: Failures,
     rng: Mutex<StdRng>,
     metrics: metrics::Forward,
+    /// Where questions are asked; known from the first one on, before which there is nothing to refresh.
+    runtime: OnceLock<Handle>,
 }
 
 impl Forwarder {
@@ -162,10 +175,12 @@ impl Forwarder {
                 (Upstreams::new(&options.cluster_dns), cluster_bounds),
             ],
             trust_ad: options.trust_ad,
+            prefetch: options.prefetch,
             cache,
             failures: Failures::new(),
             rng: Mutex::new(rng),
             metrics,
+            runtime: OnceLock::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -180,52 +195,109 @@ impl Forwarder {
         !upstreams.servers.is_empty()
     }
 
-    /// The answer, if it is known at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. `recent` is the
-    /// asking thread's own memory, if it has one.
+    /// The answer, if it can be given at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. `recent` is
+    /// the asking thread's own memory, if it has one. It neither allocates nor locks, but for the one hit in an answer's
+    /// life that starts its refresh.
     pub fn held(
         &self,
         question: &Question,
         route: Route,
         recent: Option<&mut Recent>,
         now: Instant,
-    ) -> Option<Arc<Entry>> {
-        let key = Key::new(question, route.number());
-        match recent {
-            Some(recent) => {
-                let held = recent.get(&self.shared.cache, &key, now);
-                held.or_else(|| self.shared.failures.get(&key, now)?.ok())
+    ) -> Option<Held> {
+        let (key, cache) = (Key::new(question, route.number()), &self.shared.cache);
+        let entry = match recent {
+            Some(recent) => recent.get(cache, &key, now),
+            None => cache.get(&key, now),
+        };
+        let Some(entry) = entry else {
+            return Some(Held::current(self.shared.failures.get(&key, now)?.ok()?));
+        };
+        match stale::state(entry.times(), now) {
+            State::Ending if self.shared.prefetch && entry.claim_refresh() => {
+                if self.refresh(&key, question, route).is_none() {
+                    entry.refresh_failed(now);
+                }
+                Some(Held::current(entry))
             }
-            None => self.shared.known(&key, now)?.ok(),
+            State::Fresh | State::Ending => {
+                entry.hit();
+                Some(Held::current(entry))
+            }
+            State::Unrefreshed => Some(Held::stale(entry)),
+            State::RefreshDue | State::Dead => None,
         }
     }
 
-    /// The answer, with whatever it takes, within some 4 s. Dropping the future leaves the question on its way, for others
-    /// and for the cache.
-    pub async fn resolve(&self, question: &Question, route: Route) -> Outcome {
+    /// The answer, with whatever it takes: within some 4 s, or 1.8 s if an older one is held. Dropping the future leaves
+    /// the question on its way, for others and for the cache.
+    pub async fn resolve(&self, question: &Question, route: Route) -> Result<Held, Failure> {
         if !self.has_upstreams(route) {
             return Err(Failure::NoUpstreams);
         }
+        let asked_at = now();
+        if let Some(held) = self.held(question, route, None, asked_at) {
+            return Ok(held);
+        }
         let key = Key::new(question, route.number());
-        let waiter = match self.inflight.join(&key) {
+        let past = self.shared.cache.get(&key, asked_at);
+        let Some(stale) = past.filter(|entry| !entry.is_current(asked_at)) else {
+            let outcome = self.board(&key, question, route)?.outcome().await;
+            return outcome.unwrap_or(Err(Failure::Dropped)).map(Held::current);
+        };
+        if let Ok(waiter) = self.board(&key, question, route) {
+            match timeout(CLIENT_PATIENCE, waiter.outcome()).await {
+                Ok(Some(Ok(entry))) if exchange::is_answer(entry.rcode().into()) => {
+                    return Ok(Held::current(entry));
+                }
+                Ok(_) => {}
+                // Who asks from now on need not wait as well; the newer answer may still come.
+                Err(_) => stale.refresh_failed(now()),
+            }
+        }
+        Ok(Held::stale(stale))
+    }
+
+    /// A seat on the flight of this question, which is under way by then.
+    fn board(
+        &self,
+        key: &Key,
+        question: &Question,
+        route: Route,
+    ) -> Result<Waiter<Outcome>, Failure> {
+        let met = match self.inflight.join(key) {
             Seat::Leader(flight, waiter) => {
+                self.shared.runtime.get_or_init(Handle::current);
                 // The last flight may have landed since the asker looked.
-                match self.shared.known(&key, now()) {
+                match self.shared.known(key, now()) {
                     Some(outcome) => flight.land(outcome),
                     None => self.take_off(flight, question, route),
                 }
-                waiter
+                return Ok(waiter);
             }
-            Seat::Waiter(waiter) => waiter,
-            Seat::TooManyWaiters => {
-                self.shared.metrics.limited(Limit::Waiters);
-                return Err(Failure::Overloaded);
+            Seat::Waiter(waiter) => return Ok(waiter),
+            Seat::TooManyWaiters => Limit::Waiters,
+            Seat::TooManyFlights => Limit::Flights,
+        };
+        self.shared.metrics.limited(met);
+        Err(Failure::Overloaded)
+    }
+
+    /// Asks again, for nobody who waits, from whatever thread; `None` if that cannot be done now.
+    fn refresh(&self, key: &Key, question: &Question, route: Route) -> Option<()> {
+        let runtime = self.shared.runtime.get()?;
+        match self.inflight.join(key) {
+            Seat::Leader(flight, _) => {
+                let _within = runtime.enter();
+                self.take_off(flight, question, route);
             }
+            Seat::Waiter(_) | Seat::TooManyWaiters => {} // under way already
             Seat::TooManyFlights => {
                 self.shared.metrics.limited(Limit::Flights);
-                return Err(Failure::Overloaded);
+                return None;
             }
-        };
-        waiter.outcome().await.unwrap_or(Err(Failure::Dropped))
+        }
+        Some(())
     }
 
     /// Asks in a task of its own, which no asker can cancel.
@@ -239,30 +311,31 @@ impl Forwarder {
 }
 
 impl Shared {
+    /// What needs no asking at `now`.
     fn known(&self, key: &Key, now: Instant) -> Option<Outcome> {
-        let held = self.cache.get(key, now).map(Ok);
-        held.or_else(|| self.failures.get(key, now))
+        let held = self.cache.get(key, now);
+        let current = held.filter(|entry| entry.is_current(now)).map(Ok);
+        current.or_else(|| self.failures.get(key, now))
     }
 
-    /// Asks the upstreams, and keeps what may be kept.
+    /// Asks the upstreams, and keeps what may be kept. A failure takes no answer's place.
     async fn ask(&self, question: &Question, route: Route) -> Outcome {
         let (upstreams, bounds) = &self.routes[route as usize];
         let asked = exchange::ask(upstreams, question, || self.draw(), &self.metrics).await;
         let (key, now) = (Key::new(question, route.number()), now());
-        let (answered, outcome) = match asked {
-            Ok(response) => {
-                let answered = exchange::is_answer(&response);
-                let entry = Entry::new(response, *bounds, self.trust_ad, now);
-                (answered, Ok(Arc::new(entry)))
-            }
-            Err(failure) => (false, Err(failure)),
-        };
+        let outcome =
+            asked.map(|response| Arc::new(Entry::new(response, *bounds, self.trust_ad, now)));
         match &outcome {
-            Ok(entry) if answered => {
+            Ok(entry) if exchange::is_answer(entry.rcode().into()) => {
                 self.failures.forget(&key);
                 self.cache.put(&key, Arc::clone(entry));
             }
-            _ => self.failures.put(&key, outcome.clone(), now),
+            _ => {
+                if let Some(held) = self.cache.get(&key, now) {
+                    held.refresh_failed(now);
+                }
+                self.failures.put(&key, outcome.clone(), now);
+            }
         }
         outcome
     }

@@ -25,12 +25,14 @@ pub enum Origin {
     Local,
     /// The cache of forwarded answers.
     Cache,
+    /// The cache, past the answer's time, because no upstream gave a newer one soon enough.
+    Stale,
     /// An upstream, for this query or for one like it that was under way.
     Upstream,
 }
 
 const TRANSPORTS: [&str; 3] = ["udp", "tcp", "https"];
-const ORIGINS: [&str; 4] = ["cluster", "local", "cache", "upstream"];
+const ORIGINS: [&str; 5] = ["cluster", "local", "cache", "stale", "upstream"];
 const RCODES: [&str; 8] = [
     "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS", "other",
 ];

@@ -28,7 +28,7 @@ mod response;
 pub use addresses::{Addresses, encode_address};
 pub use header::{Flags, HEADER_LEN, Header};
 pub use name::{InvalidName, MAX_NAME_LEN, NameKey};
-pub use patch::{Stored, effective_ttl};
+pub use patch::{Stored, Ttls, effective_ttl};
 pub use query::{Edns, Query, Question, Unanswerable};
 pub use reply::{Ede, Name, Rdata, Reply, ReplyEdns, Section, header_only};
 pub use response::{Mark, NegativeSoa, ReplyOpt, Response};

@@ -14,10 +14,22 @@ pub struct Stored<'m> {
     pub rcode: u8,
     /// May the reply say that the data is authentic (AD)?
     pub authentic: bool,
-    /// Seconds since it came.
-    pub age: u32,
-    /// No record is given more than this many seconds, less its age.
-    pub ttl_max: u32,
+    /// What TTLs its records get.
+    pub ttls: Ttls,
+}
+
+/// What TTLs the records of a stored answer get, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttls {
+    /// Each its own, but no more than `max`, less the seconds since it came.
+    Aged {
+        /// Seconds since it came.
+        age: u32,
+        /// More than this is given to none.
+        max: u32,
+    },
+    /// All of them this one: their own time is over.
+    Fixed(u32),
 }
 
 impl Stored<'_> {
@@ -44,16 +56,18 @@ impl Stored<'_> {
             reply.set_flags(Flags::AD);
         }
         for mark in self.marks {
-            reply.copy(self.message, mark, self.ttl(mark));
+            reply.copy(self.message, mark, self.ttls.of(mark));
         }
         Some(reply.finish())
     }
+}
 
-    /// What is left of a record's TTL.
-    fn ttl(&self, mark: &Mark) -> u32 {
-        effective_ttl(mark.ttl)
-            .min(self.ttl_max)
-            .saturating_sub(self.age)
+impl Ttls {
+    fn of(self, mark: &Mark) -> u32 {
+        match self {
+            Self::Aged { age, max } => effective_ttl(mark.ttl).min(max).saturating_sub(age),
+            Self::Fixed(ttl) => ttl,
+        }
     }
 }
 
@@ -106,7 +120,10 @@ mod tests {
             left -= records.len();
             for record in records {
                 let ttl = if record.ttl >> 31 == 1 { 0 } else { record.ttl };
-                record.ttl = ttl.min(stored.ttl_max).saturating_sub(stored.age);
+                record.ttl = match stored.ttls {
+                    Ttls::Aged { age, max } => ttl.min(max).saturating_sub(age),
+                    Ttls::Fixed(ttl) => ttl,
+                };
             }
         }
         message.metadata.truncation = truncated;
@@ -168,7 +185,10 @@ mod tests {
             flag_bits in any::<u16>(),
             edns in proptest::option::of(any::<bool>()),
             (rcode, authentic) in (0..=10_u8, any::<bool>()),
-            (age, ttl_max) in (0..5000_u32, 0..5000_u32),
+            ttls in prop_oneof![
+                (0..5000_u32, 0..5000_u32).prop_map(|(age, max)| Ttls::Aged { age, max }),
+                (0..5000_u32).prop_map(Ttls::Fixed),
+            ],
             limit in 40..1300_usize,
         ) {
             let mut asked = Message::new(id, MessageType::Query, OpCode::Query);
@@ -185,7 +205,7 @@ mod tests {
             let query = Query::parse(&packet).unwrap();
             let (message, marks) = Response::parse(answer.to_vec().unwrap()).unwrap().into_parts();
             let (message, marks) = (&message[..], &marks[..]);
-            let stored = Stored { message, marks, rcode, authentic, age, ttl_max };
+            let stored = Stored { message, marks, rcode, authentic, ttls };
 
             let mut out = [0; 1300];
             let written = stored.write(&query, ReplyEdns::default(), &mut out, limit);
@@ -227,8 +247,7 @@ mod tests {
             marks: &marks,
             rcode: 0,
             authentic: false,
-            age: 0,
-            ttl_max: 9,
+            ttls: Ttls::Fixed(9),
         };
         let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x02ab\0\0\x01\0\x01";
         let query = Query::parse(query).unwrap();

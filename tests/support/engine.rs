@@ -37,7 +37,8 @@ pub fn answer_options() -> answer::Options {
 
 /// The engine.
 pub fn idle() -> Engine {
-    over(Index::new(index_options()).1, &<_>::default())
+    let (_, reader) = Index::new(index_options());
+    over(reader, &<_>::default(), &mut Registry::default())
 }
 
 /// One that knows these objects, and nothing else.
@@ -47,6 +48,11 @@ pub fn with_objects(objects: &[Object]) -> Engine {
 
 /// One that knows these objects, and asks these upstreams about all others.
 pub fn synced(objects: &[Object], upstreams: &forward::Options) -> Engine {
+    over(index_of(objects), upstreams, &mut Registry::default())
+}
+
+/// A synced index of these objects.
+pub fn index_of(objects: &[Object]) -> index::Reader {
     let sources = vec![Source::Services, Source::EndpointSlices, Source::Namespaces];
     let (mut index, reader) = Index::new(index::Options {
         sources: sources.clone(),
@@ -59,7 +65,7 @@ pub fn synced(objects: &[Object], upstreams: &forward::Options) -> Engine {
         index.apply(Change::ListDone(source));
     }
     index.publish(42);
-    over(reader, upstreams)
+    reader
 }
 
 const fn source_of(object: &Object) -> Source {
@@ -71,8 +77,13 @@ const fn source_of(object: &Object) -> Source {
     }
 }
 
-fn over(reader: index::Reader, upstreams: &forward::Options) -> Engine {
-    let metrics = Metrics::new(&mut Registry::default());
+/// One over this index and these upstreams, counted in this registry.
+pub fn over(
+    reader: index::Reader,
+    upstreams: &forward::Options,
+    registry: &mut Registry,
+) -> Engine {
+    let metrics = Metrics::new(registry);
     let rng = StdRng::seed_from_u64(1);
     let forward = Forwarder::new(upstreams, Tasks::new().0, metrics.forward, rng);
     let options = Options {
