@@ -5,15 +5,16 @@ use crate::stage::{NEGATIVE, Stage};
 #[test]
 fn soa_and_ns_of_the_zone() {
     let mut stage = Stage::empty();
+    let local = stage.local;
     stage
         .case("the zone is this server's")
         .ask("cluster.local. SOA", "NOERROR aa
             cluster.local. 5 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 42 7200 1800 86400 0")
-        .ask("Cluster.Local. NS", "NOERROR aa
+        .ask("Cluster.Local. NS", &format!("NOERROR aa
             Cluster.Local. 5 IN NS ns.dns.Cluster.Local.
-            add: ns.dns.Cluster.Local. 5 IN A 127.0.0.1")
-        .ask("ns.dns.cluster.local. A", "NOERROR aa
-            ns.dns.cluster.local. 5 IN A 127.0.0.1")
+            add: ns.dns.Cluster.Local. 5 IN A {local}"))
+        .ask("ns.dns.cluster.local. A", &format!("NOERROR aa
+            ns.dns.cluster.local. 5 IN A {local}"))
         .ask("ns.dns.cluster.local. AAAA", &format!("NOERROR aa\n{NEGATIVE}"))
         .ask("cluster.local. A", &format!("NOERROR aa\n{NEGATIVE}"))
         .ask("other.cluster.local. A", &format!("NXDOMAIN aa\n{NEGATIVE}"));

@@ -18,7 +18,10 @@ use rand::{SeedableRng, rngs::StdRng};
 use std::{
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 use tokio::{runtime::Runtime, sync::mpsc};
@@ -77,6 +80,8 @@ pub struct Options {
 
 pub struct Stage {
     pub client: SocketAddr,
+    /// Where it listens, and nobody else does.
+    pub local: Ipv4Addr,
     runtime: Runtime,
     index: Index,
     reader: index::Reader,
@@ -135,9 +140,11 @@ impl Stage {
             .unwrap();
         let upstream = runtime.block_on(FakeUpstream::start(""));
         let (index, reader) = Index::new(options.index.clone());
-        let client = (Ipv4Addr::LOCALHOST, 5353).into();
+        let local = own_address();
+        let client = (local, 5353).into();
         Self {
             client,
+            local,
             runtime,
             index,
             reader,
@@ -205,7 +212,7 @@ impl Stage {
         self.running();
         let running = self.running.as_mut().expect("it was started");
         let mut out = vec![0; 65_535];
-        let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let local = self.local.into();
         let asked = Asked {
             packet,
             client,
@@ -266,7 +273,7 @@ impl Stage {
             metrics.queries.clone(),
             options,
         ));
-        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        let any = (self.local, 0).into();
         let listeners = Listeners::bind(&[any], &server::Options::default()).unwrap();
         let address = listeners.local_addrs()[0];
         listeners
@@ -291,6 +298,14 @@ impl Drop for Stage {
             self.runtime.block_on(running.tasks.finished());
         }
     }
+}
+
+/// A loopback address of its own for each stage: a listener shares its UDP port (SO_REUSEPORT), and must not share it with
+/// one that is just ending.
+fn own_address() -> Ipv4Addr {
+    static STAGES: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = STAGES.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    Ipv4Addr::new(127, 1, high, low)
 }
 
 /// A query whose reply shows that whatever was asked before on the same socket or connection was dealt with.
