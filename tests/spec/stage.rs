@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use rand::{SeedableRng, rngs::StdRng};
 use std::{
     io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
