@@ -512,6 +512,8 @@ fn limits_are_inclusive() {
         "listen: []".to_owned(),
         "listen: 127.0.0.1:53".to_owned(),
         "identity: {id: \"\"}".to_owned(),
+        "cluster: {fallthrough: [corp example]}".to_owned(),
+        "cluster: {fallthrough: ['corp\\example']}".to_owned(),
         "https: {path: dns-query}".to_owned(),
         "https: {path: \"/?\"}".to_owned(),
     ] {

@@ -65,13 +65,13 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
         "HTTP for `/livez`, `/readyz` and `/metrics`. The port is none that CoreDNS or NodeLocal DNSCache takes on a node.",
     );
     let udp = root.section("udp", |udp| Udp {
-            workers: udp.key(
-                "workers",
-                Or("auto", Count(1..=64)),
-                None,
-                "Threads for each address of `listen`, each with a socket of its own. `auto`: one for each CPU that the process may use.",
-            ),
-        });
+        workers: udp.key(
+            "workers",
+            Or("auto", Count(1..=64)),
+            None,
+            "Threads for each address of `listen`, each with a socket of its own. `auto`: one for each CPU that the process may use.",
+        ),
+    });
     let tcp = root.section("tcp", tcp);
     let https = root.section("https", https);
     let source = root.section("source", |source| self::source(source, flags));
