@@ -301,6 +301,53 @@ fn keys_that_exclude_or_need_each_other_are_refused_over_file_and_flags() {
 }
 
 #[test]
+fn routes_are_refused_with_their_place() {
+    let wrong = "\
+cluster: {domain: k8s.example}
+forward:
+  routes:
+    - zones: [a.example, b.example]
+      upstreams: [192.0.2.1]
+    - {zones: [B.example.], upstreams: [192.0.2.1]}
+    - zones: [c.example]
+    - {zones: [k8s.example], upstreams: [192.0.2.1]}
+    - {zones: [], upstreams: [0.0.0.0], zone: x}
+    - x
+    -
+";
+    let expected = [
+        "6:7: forward.routes[1]: the zone `b.example.` has a route already, in line 4",
+        "7:7: forward.routes[2]: a route needs zones and upstreams",
+        "8:7: forward.routes[3]: the cluster domain has no route: key cluster.scope says which of its names are answered here, and cluster.dns who is asked for the others",
+        "9:15: forward.routes[4].zones: expected a list of 1 to 64: a zone such as `corp.cluster.local`, or `.`; found 0 of them",
+        "9:31: forward.routes[4].upstreams: expected an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`; found the text `0.0.0.0`",
+        "9:41: forward.routes[4].zone: unknown key; did you mean `zones`?",
+        "10:7: forward.routes[5]: expected keys with their values; found the text `x`",
+        "11:6: forward.routes[6]: a route needs zones and upstreams",
+    ];
+    let said = refusal(wrong);
+    let problems: Vec<_> = said.lines().filter(|line| !line.contains(" | ")).collect();
+    assert_eq!(problems, expected);
+
+    let own = "listen: [10.0.0.10:53]\nforward: {routes: [{zones: [a], upstreams: [10.0.0.10]}]}\n";
+    let expected = "1:1: a server of forward.upstreams, forward.routes or cluster.dns";
+    assert!(refusal(own).starts_with(expected), "{}", refusal(own));
+
+    let routes = |count: usize, zones: usize| {
+        let route = |route| {
+            let zones: Vec<_> = (0..zones).map(|zone| format!("z{zone}.r{route}")).collect();
+            let upstreams: Vec<_> = (1..=16).map(|nth| format!("192.0.2.{nth}")).collect();
+            let (zones, upstreams) = (zones.join(", "), upstreams.join(", "));
+            format!("  - {{zones: [{zones}], upstreams: [{upstreams}]}}\n")
+        };
+        let routes: String = (0..count).map(route).collect();
+        parse(&format!("forward:\n  routes:\n{routes}"))
+    };
+    assert_eq!(routes(256, 64).unwrap().forward.routes.len(), 256);
+    assert!(routes(257, 1).is_err() && routes(1, 65).is_err());
+}
+
+#[test]
 fn flags_take_the_place_of_keys() {
     let file = "listen: [10.0.0.1:53]\ncluster: {domain: other.example, ttl: {pod: 2s}}\nlog: {format: json}\n";
     let serve = flags(&[
@@ -465,6 +512,8 @@ fn limits_are_inclusive() {
         "listen: []".to_owned(),
         "listen: 127.0.0.1:53".to_owned(),
         "identity: {id: \"\"}".to_owned(),
+        "cluster: {fallthrough: [corp example]}".to_owned(),
+        "cluster: {fallthrough: ['corp\\example']}".to_owned(),
         "https: {path: dns-query}".to_owned(),
         "https: {path: \"/?\"}".to_owned(),
     ] {

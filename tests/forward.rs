@@ -8,7 +8,7 @@
 mod support;
 
 use gapless::{
-    forward::{Failure, Forwarder, Held, Limits, Options, Route},
+    forward::{Failure, Forwarder, Held, Limits, Options, Route, ZoneRoute},
     lifecycle::Tasks,
     metrics::{Forward, Ignored, Metrics},
     wire::{NameKey, Query, Question, ReplyEdns},
@@ -523,30 +523,32 @@ async fn too_many_wrong_datagrams_move_the_question_to_tcp() {
 
 #[tokio::test(start_paused = true)]
 async fn routes_do_not_share_answers() {
-    let (first, cluster) = (
-        FakeUpstream::start(ZONE).await,
-        FakeUpstream::start("").await,
-    );
-    cluster.zone("www.example.org. 30 IN A 10.0.0.1");
+    let first = FakeUpstream::start(ZONE).await;
+    let cluster = FakeUpstream::start("www.example.org. 30 IN A 10.0.0.1").await;
+    let zone = FakeUpstream::start("www.example.org. 30 IN A 10.0.0.2").await;
     let bench = bench(|options| {
         options.upstreams = vec![first.address];
         options.cluster_dns = vec![cluster.address];
+        let (upstreams, trust_ad) = (vec![zone.address], false);
+        options.routes = vec![ZoneRoute {
+            upstreams,
+            trust_ad,
+        }];
     });
     assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
     let question = a("www.example.org");
-    assert!(
-        bench
-            .forwarder
-            .held(&question, Route::ClusterDns, None, now())
-            .is_none()
-    );
-    let entry = bench
-        .forwarder
-        .resolve(&question, Route::ClusterDns)
-        .await
-        .unwrap();
-    let inside = ["NoError", "www.example.org. 30 IN A 10.0.0.1"];
-    assert_eq!(lines(&entry, "www.example.org."), inside);
+    for (route, address) in [
+        (Route::ClusterDns, "10.0.0.1"),
+        (Route::Zone(0), "10.0.0.2"),
+    ] {
+        let held = bench.forwarder.held(&question, route, None, now());
+        assert!(held.is_none(), "{route:?}");
+        let entry = bench.forwarder.resolve(&question, route).await.unwrap();
+        let answer = format!("www.example.org. 30 IN A {address}");
+        assert_eq!(lines(&entry, "www.example.org."), ["NoError", &answer]);
+    }
+    let nobody = bench.forwarder.resolve(&question, Route::Zone(1)).await;
+    assert_eq!(nobody.err(), Some(Failure::NoUpstreams));
     assert_eq!(bench.held("www.example.org."), ok(&[WWW]).ok());
 }
 

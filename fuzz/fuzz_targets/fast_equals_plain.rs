@@ -66,6 +66,7 @@ async fn engine() -> Engine {
             scope: Scope::Cluster,
             pods: PodNames::Verified,
             fallthrough: vec![],
+            routes: <_>::default(),
             nameservers: vec![],
         },
         has_cluster_dns: false,

@@ -15,7 +15,7 @@ pub use write::{Context, write};
 
 use crate::{
     index::{ServiceRecords, Snapshot},
-    wire::{Addresses, Ede, NameKey, Question, Rcode, rtype},
+    wire::{Addresses, Ede, NameKey, Question, Rcode, Zones, rtype},
 };
 use std::net::IpAddr;
 
@@ -31,6 +31,9 @@ pub struct Options {
     pub pods: PodNames,
     /// Zones within the cluster domain below which names unknown to the cluster are forwarded.
     pub fallthrough: Vec<NameKey>,
+    /// Zones with upstreams of their own, and the numbers of their routes. Those strictly below the cluster domain, and
+    /// those of special-use names, take their names from the rules here; of the others, what is not the cluster's.
+    pub routes: Zones,
     /// The addresses of `ns.dns.<zone>`; if there are none, the address that was asked.
     pub nameservers: Vec<IpAddr>,
 }
@@ -184,10 +187,22 @@ pub fn decide<'s>(question: &Question, snapshot: &'s Snapshot, options: &Options
 }
 
 fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &Options) -> Found<'s> {
+    // Has the user a route for a zone of so many labels at least?
+    let routed = |at_least| {
+        let zone = options.routes.longest(name);
+        zone.is_some_and(|(labels, _)| labels >= at_least)
+    };
     if let Some(found) = special::find(name, qtype) {
-        return found;
+        return match special::zone(name) {
+            Some(Zone::Special(labels)) if routed(labels) => Found::Elsewhere(Elsewhere::Upstream),
+            _ => found,
+        };
     }
-    if let Some(above) = name.labels_above(&snapshot.options().zone) {
+    let domain = &snapshot.options().zone;
+    if let Some(above) = name.labels_above(domain) {
+        if routed(domain.label_count() + 1) {
+            return Found::Elsewhere(Elsewhere::Upstream);
+        }
         return cluster::find(name, above, qtype, snapshot, options);
     }
     match reverse::address(name) {

@@ -5,7 +5,7 @@ use crate::{
     cache::Bounds,
     config::{self, Config},
     engine::{self, Identity},
-    forward::{self, Limits, ResolvConf},
+    forward::{self, Limits, ResolvConf, ZoneRoute},
     index, model,
     server::{self, Https, Tls, TlsError},
 };
@@ -54,6 +54,10 @@ pub(super) fn engine(config: &Config, listening: &[SocketAddr]) -> engine::Optio
                 config::Pods::Verified => answer::PodNames::Verified,
             },
             fallthrough: cluster.fallthrough.clone(),
+            routes: (0..)
+                .zip(&config.forward.routes)
+                .flat_map(|(number, route)| route.zones.iter().map(move |zone| (zone, number)))
+                .collect(),
             // With a wildcard address, the one that was asked is the one that is known to reach this server.
             nameservers: if any.is_empty() { nameservers } else { vec![] },
         },
@@ -117,6 +121,12 @@ pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Opt
             config.forward.upstreams.clone()
         },
         cluster_dns: config.cluster.dns.clone(),
+        routes: (config.forward.routes.iter())
+            .map(|route| ZoneRoute {
+                upstreams: route.upstreams.clone(),
+                trust_ad: route.trust_ad,
+            })
+            .collect(),
         cache_bytes: config.cache.size,
         cache_message_max: usize::try_from(config.cache.max_answer).unwrap_or(usize::MAX),
         bounds: Bounds {
@@ -216,7 +226,8 @@ mod tests {
     fn what_bounds_the_cache_and_the_connections_is_passed_on() {
         let text = "tcp: {max_connections: 1, max_connections_per_client: 2, max_queries_per_connection: 3, idle_timeout: 4s}\n\
                     udp: {workers: 5}\n\
-                    forward: {upstreams: [192.0.2.1], max_in_flight: 6, max_waiters: 7, trust_ad: true}\n\
+                    forward: {upstreams: [192.0.2.1], max_in_flight: 6, max_waiters: 7, trust_ad: true,\n\
+                    \x20 routes: [{zones: [a.example], upstreams: [192.0.2.3], trust_ad: true}]}\n\
                     cluster: {dns: [192.0.2.2]}\n\
                     cache: {size: 8MiB, max_ttl: 9s, max_negative_ttl: 10s, max_stale: 12s, prefetch: false, max_answer: 11KiB}\n";
         let (config, _) = Config::parse(text.as_bytes(), &<_>::default()).unwrap();
@@ -233,6 +244,10 @@ mod tests {
         let expected = forward::Options {
             upstreams: vec!["192.0.2.1:53".parse().unwrap()],
             cluster_dns: vec!["192.0.2.2:53".parse().unwrap()],
+            routes: vec![ZoneRoute {
+                upstreams: vec!["192.0.2.3:53".parse().unwrap()],
+                trust_ad: true,
+            }],
             cache_bytes: 8 << 20,
             cache_message_max: 11 << 10,
             bounds: Bounds {

@@ -182,6 +182,8 @@ pub struct Ttl {
 pub struct Forward {
     /// Servers; if empty, those of `resolv_conf`.
     pub upstreams: Vec<SocketAddr>,
+    /// Zones with upstreams of their own; none stands in two routes.
+    pub routes: Vec<Route>,
     /// Read when there are no `upstreams`.
     pub resolv_conf: PathBuf,
     /// Questions under way.
@@ -189,6 +191,17 @@ pub struct Forward {
     /// Clients that wait for one question.
     pub max_waiters: usize,
     /// Whether an upstream's AD flag is passed on.
+    pub trust_ad: bool,
+}
+
+/// Zones with upstreams of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// At least one; none is the cluster domain.
+    pub zones: Vec<NameKey>,
+    /// At least one.
+    pub upstreams: Vec<SocketAddr>,
+    /// Whether their AD flag is passed on.
     pub trust_ad: bool,
 }
 

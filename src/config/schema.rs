@@ -9,6 +9,7 @@ use super::{
     },
     *,
 };
+use std::collections::HashMap;
 
 pub(crate) const SCOPES: Choice<Scope> =
     Choice(&[("cluster", Scope::Cluster), ("headless", Scope::Headless)]);
@@ -63,22 +64,27 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
         Some(([127, 0, 0, 1], 9533).into()),
         "HTTP for `/livez`, `/readyz` and `/metrics`. The port is none that CoreDNS or NodeLocal DNSCache takes on a node.",
     );
+    let udp = root.section("udp", |udp| Udp {
+        workers: udp.key(
+            "workers",
+            Or("auto", Count(1..=64)),
+            None,
+            "Threads for each address of `listen`, each with a socket of its own. `auto`: one for each CPU that the process may use.",
+        ),
+    });
+    let tcp = root.section("tcp", tcp);
+    let https = root.section("https", https);
+    let source = root.section("source", |source| self::source(source, flags));
+    let cluster = root.section("cluster", |cluster| self::cluster(cluster, flags));
     let config = Config {
         listen: given(&flags.listen).unwrap_or(listen),
         admin: flags.admin.map_or(admin, |AdminAddress(admin)| admin),
-        udp: root.section("udp", |udp| Udp {
-            workers: udp.key(
-                "workers",
-                Or("auto", Count(1..=64)),
-                None,
-                "Threads for each address of `listen`, each with a socket of its own. `auto`: one for each CPU that the process may use.",
-            ),
-        }),
-        tcp: root.section("tcp", tcp),
-        https: root.section("https", https),
-        source: root.section("source", |source| self::source(source, flags)),
-        cluster: root.section("cluster", |cluster| self::cluster(cluster, flags)),
-        forward: root.section("forward", |forward| self::forward(forward, flags)),
+        udp,
+        tcp,
+        https,
+        source,
+        forward: root.section("forward", |forward| self::forward(forward, flags, &cluster.domain)),
+        cluster,
         cache: root.section("cache", cache),
         identity: root.section("identity", |identity| Identity {
             version: identity.key(
@@ -108,10 +114,16 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
             }
         }),
     };
-    let mut servers = config.forward.upstreams.iter().chain(&config.cluster.dns);
+    let routes = config.forward.routes.iter();
+    let mut servers = config
+        .forward
+        .upstreams
+        .iter()
+        .chain(&config.cluster.dns)
+        .chain(routes.flat_map(|route| &route.upstreams));
     root.require(
         !servers.any(|server| config.listen.contains(server)),
-        "a server of forward.upstreams or cluster.dns stands in listen too: queries would come back for ever",
+        "a server of forward.upstreams, forward.routes or cluster.dns stands in listen too: queries would come back for ever",
     );
     config
 }
@@ -312,7 +324,7 @@ fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
     cluster_config
 }
 
-fn forward(forward: &mut Section<'_>, flags: &Serve) -> Forward {
+fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forward {
     let upstreams = forward.key(
         "upstreams",
         list(0, 16, Server),
@@ -321,6 +333,7 @@ fn forward(forward: &mut Section<'_>, flags: &Serve) -> Forward {
     );
     Forward {
         upstreams: given(&flags.upstream).unwrap_or(upstreams),
+        routes: routes(forward, domain),
         resolv_conf: forward.key(
             "resolv_conf",
             Path,
@@ -346,6 +359,52 @@ fn forward(forward: &mut Section<'_>, flags: &Serve) -> Forward {
             "Whether an upstream's AD flag is passed on. Only for validating upstreams over a path that nobody else writes to (RFC 6840 section 5.8).",
         ),
     }
+}
+
+fn routes(forward: &mut Section<'_>, domain: &NameKey) -> Vec<Route> {
+    let mut lines: HashMap<NameKey, u64> = HashMap::new();
+    forward.mappings(
+        "routes",
+        256,
+        "Zones with upstreams of their own, and with their own answers in the cache; the longest zone wins. They have what is not the cluster's; a zone below the cluster domain, or that of a special-use name such as `onion`, has all of its names.",
+        |route| {
+            let zones = route.key("zones", list(1, 64, Zone), Vec::new(), "whose names go there");
+            let upstreams = route.key(
+                "upstreams",
+                list(1, 16, Server),
+                Vec::new(),
+                "the servers that are asked",
+            );
+            let trust_ad = route.key(
+                "trust_ad",
+                Switch,
+                false,
+                "as `forward.trust_ad`, `false` if left out",
+            );
+            route.require(
+                !zones.is_empty() && !upstreams.is_empty(),
+                "a route needs zones and upstreams",
+            );
+            route.require(
+                !zones.contains(domain),
+                "the cluster domain has no route: key cluster.scope says which of its names are answered here, and cluster.dns who is asked for the others",
+            );
+            let line = route.place().map_or(0, |place| place.line);
+            for zone in &zones {
+                if let Some(first) = lines.insert(zone.clone(), line) {
+                    route.require(
+                        false,
+                        &format!("the zone `{zone}` has a route already, in line {first}"),
+                    );
+                }
+            }
+            Route {
+                zones,
+                upstreams,
+                trust_ad,
+            }
+        },
+    )
 }
 
 fn cache(cache: &mut Section<'_>) -> Cache {

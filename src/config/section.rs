@@ -45,8 +45,16 @@ pub(super) fn walk<T>(
     document: Option<&Node>,
     declare: impl FnOnce(&mut Section<'_>) -> T,
 ) -> (T, Found) {
+    walk_at(String::new(), document, declare)
+}
+
+fn walk_at<T>(
+    path: String,
+    node: Option<&Node>,
+    declare: impl FnOnce(&mut Section<'_>) -> T,
+) -> (T, Found) {
     let mut found = Found::default();
-    let value = Section::open(&mut found, String::new(), document).read(declare);
+    let value = Section::open(&mut found, path, node).read(declare);
     found.suggest();
     (value, found)
 }
@@ -145,6 +153,63 @@ impl<'a> Section<'a> {
             reason,
         });
         value
+    }
+
+    /// Declares a key that holds up to `max` mappings, and reads each as a section of its own. Their keys and reasons are
+    /// the form of this one.
+    pub(super) fn mappings<T>(
+        &mut self,
+        name: &str,
+        max: usize,
+        reason: &'static str,
+        mut declare: impl FnMut(&mut Section<'_>) -> T,
+    ) -> Vec<T> {
+        let path = below(&self.path, name);
+        let (_, form) = walk(None, &mut declare);
+        let keys = form.keys.iter();
+        let keys = keys.map(|key| format!("`{}`, {}: {}", key.path, key.reason, key.expected));
+        let keys: Vec<_> = keys.collect();
+        let expected = format!("a list of 0 to {max} mappings of {}", keys.join("; "));
+        let nodes = match self.take(name).map(|(_, node)| (node.place, &node.content)) {
+            None => &[],
+            Some((_, Content::List(nodes))) if nodes.len() <= max => &nodes[..],
+            Some((place, other)) => {
+                let found = match other {
+                    Content::List(nodes) => format!("{} of them", nodes.len()),
+                    other => other.describe(),
+                };
+                let problem = format!("expected {expected}; found {found}");
+                self.found.problem(&path, Some(place), problem);
+                &[]
+            }
+        };
+        let (mut values, mut shown) = (Vec::new(), Vec::new());
+        for (nth, node) in nodes.iter().enumerate() {
+            let section = format!("{path}[{nth}]");
+            let inside = below(&section, "");
+            let (value, found) = walk_at(section, Some(node), &mut declare);
+            let keys = found.keys.iter();
+            let keys = keys.map(|key| {
+                let name = key.path.strip_prefix(&inside).unwrap_or(&key.path);
+                format!("{name}: {}", key.value)
+            });
+            shown.push(format!("{{{}}}", keys.collect::<Vec<_>>().join(", ")));
+            self.found.problems.extend(found.problems);
+            values.push(value);
+        }
+        self.found.keys.push(Key {
+            path,
+            default: "[]".to_owned(),
+            value: format!("[{}]", shown.join(", ")),
+            expected,
+            reason,
+        });
+        values
+    }
+
+    /// Where this section stands in the file.
+    pub(super) const fn place(&self) -> Option<Place> {
+        self.place
     }
 
     /// Notes what is wrong between keys of this section, flags included. Nothing is said about values that were already

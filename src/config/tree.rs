@@ -33,8 +33,8 @@ pub(crate) enum Content {
 
 /// Deeper than any key stands, and shallow enough for recursion.
 const MAX_DEPTH: usize = 16;
-/// Nodes in the document, aliases written out: several times what the longest lists that are accepted need.
-const MAX_NODES: usize = 10_000;
+/// Nodes in the document, aliases written out: twice what the longest lists that are accepted need.
+const MAX_NODES: usize = 50_000;
 
 /// Reads one document; an empty one is [`Content::Null`].
 pub(super) fn parse(text: &str) -> Result<Node, (Option<Place>, String)> {

@@ -8,8 +8,8 @@ use crate::{
     index::Snapshot,
     metrics::{Origin, Transport},
     wire::{
-        self, CLASS_CH, CLASS_IN, Ede, Flags, MAX_UDP_PAYLOAD, MIN_UDP_PAYLOAD, Query, Question,
-        Rcode, Reply, ReplyEdns, Unanswerable, rtype,
+        self, CLASS_CH, CLASS_IN, Ede, Flags, MAX_UDP_PAYLOAD, MIN_UDP_PAYLOAD, NameKey, Query,
+        Question, Rcode, Reply, ReplyEdns, Unanswerable, rtype,
     },
 };
 use std::time::Instant;
@@ -99,12 +99,18 @@ impl<'x> Exchange<'x> {
             }
             Verdict::Forward(who, answer) => {
                 let route = match who {
-                    Elsewhere::Upstream => Route::Default,
+                    Elsewhere::Upstream => self.route(&answer.name),
                     Elsewhere::ClusterDns => Route::ClusterDns,
                 };
                 self.held_or_forward(query, Forward { route, answer }, recent, now, out)
             }
         }
+    }
+
+    /// The user's route for a name, if there is one.
+    fn route(&self, name: &NameKey) -> Route {
+        let zone = self.engine.options.answers.routes.longest(name);
+        zone.map_or(Route::Default, |(_, number)| Route::Zone(number))
     }
 
     fn refuse(&self, query: &Query<'_>, rcode: Rcode, out: &mut [u8]) -> Option<Done> {

@@ -169,6 +169,7 @@ impl Engine {
                 scope: answer::Scope::Cluster,
                 pods: answer::PodNames::Disabled,
                 fallthrough: vec![],
+                routes: <_>::default(),
                 nameservers: vec![],
             },
             has_cluster_dns: false,

@@ -51,14 +51,28 @@ pub enum Route {
     Default,
     /// The cluster's own DNS: for the cluster's names while the index cannot answer. No negative answer of it is kept.
     ClusterDns,
+    /// The one with this index in [`Options::routes`].
+    Zone(u16),
 }
 
 impl Route {
-    const COUNT: usize = 2;
-
+    /// The number in keys, and the place in [`Shared::routes`].
     const fn number(self) -> u16 {
-        self as u16
+        match self {
+            Self::Default => 0,
+            Self::ClusterDns => 1,
+            Self::Zone(index) => index.saturating_add(2),
+        }
     }
+}
+
+/// A route of its own for some zones; which names take it is for the asker to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneRoute {
+    /// Its upstreams.
+    pub upstreams: Vec<SocketAddr>,
+    /// As [`Options::trust_ad`].
+    pub trust_ad: bool,
 }
 
 /// What the forwarder is given.
@@ -68,6 +82,8 @@ pub struct Options {
     pub upstreams: Vec<SocketAddr>,
     /// Upstreams of [`Route::ClusterDns`].
     pub cluster_dns: Vec<SocketAddr>,
+    /// The routes [`Route::Zone`].
+    pub routes: Vec<ZoneRoute>,
     /// Octets of memory for answers.
     pub cache_bytes: u64,
     /// Octets of the longest message that is kept.
@@ -76,7 +92,7 @@ pub struct Options {
     pub bounds: Bounds,
     /// Are popular answers refreshed before their time ends?
     pub prefetch: bool,
-    /// Is the AD bit of an upstream believed, and the way to it (RFC 6840 §5.8)?
+    /// Is the AD bit of an upstream of the first two routes believed, and the way to it (RFC 6840 §5.8)?
     pub trust_ad: bool,
     /// How much may be under way.
     pub limits: Limits,
@@ -87,6 +103,7 @@ impl Default for Options {
         Self {
             upstreams: Vec::new(),
             cluster_dns: Vec::new(),
+            routes: Vec::new(),
             cache_bytes: cache::DEFAULT_BYTES,
             cache_message_max: cache::MESSAGE_MAX,
             bounds: Bounds::default(),
@@ -145,8 +162,8 @@ pub struct Forwarder {
 }
 
 struct Shared {
-    routes: [(Upstreams, Bounds); Route::COUNT],
-    trust_ad: bool,
+    /// By [`Route::number`].
+    routes: Box<[Configured]>,
     prefetch: bool,
     cache: Cache,
     failures: Failures,
@@ -156,6 +173,14 @@ struct Shared {
     runtime: OnceLock<Handle>,
 }
 
+/// A route as it is configured.
+#[derive(Debug)]
+struct Configured {
+    upstreams: Upstreams,
+    bounds: Bounds,
+    trust_ad: bool,
+}
+
 impl Forwarder {
     /// A forwarder with an empty cache. `rng` gives message IDs and ports: outside tests its seed is the system's.
     pub fn new(options: &Options, tasks: Tasks, metrics: metrics::Forward, rng: StdRng) -> Self {
@@ -163,6 +188,17 @@ impl Forwarder {
             negative: 0,
             ..options.bounds
         };
+        let configured = |upstreams: &[SocketAddr], bounds, trust_ad| Configured {
+            upstreams: Upstreams::new(upstreams),
+            bounds,
+            trust_ad,
+        };
+        let first = [
+            configured(&options.upstreams, options.bounds, options.trust_ad),
+            configured(&options.cluster_dns, cluster_bounds, options.trust_ad),
+        ];
+        let zones = options.routes.iter();
+        let zones = zones.map(|it| configured(&it.upstreams, options.bounds, it.trust_ad));
         let cache = Cache::new(options.cache_bytes, options.cache_message_max);
         let measured = cache.clone();
         metrics.cache_size_from(move || {
@@ -170,11 +206,7 @@ impl Forwarder {
             [size.entries, size.bytes, size.evicted]
         });
         let shared = Shared {
-            routes: [
-                (Upstreams::new(&options.upstreams), options.bounds),
-                (Upstreams::new(&options.cluster_dns), cluster_bounds),
-            ],
-            trust_ad: options.trust_ad,
+            routes: first.into_iter().chain(zones).collect(),
             prefetch: options.prefetch,
             cache,
             failures: Failures::new(),
@@ -191,8 +223,8 @@ impl Forwarder {
 
     /// Has this route any upstream?
     pub fn has_upstreams(&self, route: Route) -> bool {
-        let (upstreams, _) = &self.shared.routes[route as usize];
-        !upstreams.servers.is_empty()
+        let configured = self.shared.configured(route);
+        configured.is_some_and(|it| !it.upstreams.servers.is_empty())
     }
 
     /// The answer, if it can be given at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. `recent` is
@@ -311,6 +343,10 @@ impl Forwarder {
 }
 
 impl Shared {
+    fn configured(&self, route: Route) -> Option<&Configured> {
+        self.routes.get(usize::from(route.number()))
+    }
+
     /// What needs no asking at `now`.
     fn known(&self, key: &Key, now: Instant) -> Option<Outcome> {
         let held = self.cache.get(key, now);
@@ -320,11 +356,14 @@ impl Shared {
 
     /// Asks the upstreams, and keeps what may be kept. A failure takes no answer's place.
     async fn ask(&self, question: &Question, route: Route) -> Outcome {
-        let (upstreams, bounds) = &self.routes[route as usize];
+        let Configured {
+            upstreams,
+            bounds,
+            trust_ad,
+        } = self.configured(route).ok_or(Failure::NoUpstreams)?;
         let asked = exchange::ask(upstreams, question, || self.draw(), &self.metrics).await;
         let (key, now) = (Key::new(question, route.number()), now());
-        let outcome =
-            asked.map(|response| Arc::new(Entry::new(response, *bounds, self.trust_ad, now)));
+        let outcome = asked.map(|response| Arc::new(Entry::new(response, *bounds, *trust_ad, now)));
         match &outcome {
             Ok(entry) if exchange::is_answer(entry.rcode().into()) => {
                 self.failures.forget(&key);

@@ -24,6 +24,7 @@ mod patch;
 mod query;
 mod reply;
 mod response;
+mod zones;
 
 pub use addresses::{Addresses, encode_address};
 pub use header::{Flags, HEADER_LEN, Header};
@@ -32,6 +33,7 @@ pub use patch::{Stored, Ttls, effective_ttl};
 pub use query::{Edns, Query, Question, Unanswerable};
 pub use reply::{Ede, Name, Rdata, Reply, ReplyEdns, Section, header_only};
 pub use response::{Mark, NegativeSoa, ReplyOpt, Response};
+pub use zones::Zones;
 
 /// The largest UDP payload sent or announced: what crosses any path without fragments (RFC 9715).
 pub const MAX_UDP_PAYLOAD: u16 = 1232;

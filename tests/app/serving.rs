@@ -6,6 +6,7 @@ use crate::{
     running::{DEMO, Running, demo, directory, text},
     upstream::{Act, FakeUpstream},
 };
+use gapless::{config::Route, wire::NameKey};
 use std::time::Duration;
 
 const ZONE: &str = "
@@ -14,6 +15,38 @@ const ZONE: &str = "
     long.example.org. 60 IN TXT \"0123456789012345678901234567890123456789\"";
 const WWW: &str = "www.example.org. A";
 const WEB_0: &str = "web-0.nginx.default.svc.cluster.local. A";
+
+#[tokio::test]
+async fn each_configured_route_has_the_questions_of_its_zones() {
+    let (corp, lab) = (
+        FakeUpstream::start("www.corp.example. 60 IN A 192.0.2.2").await,
+        FakeUpstream::start("www.lab.corp.example. 60 IN A 192.0.2.3").await,
+    );
+    let route = |zones: &[&str], upstream: &FakeUpstream| Route {
+        zones: (zones.iter())
+            .map(|zone| NameKey::from_text(zone).unwrap())
+            .collect(),
+        upstreams: vec![upstream.address],
+        trust_ad: false,
+    };
+    let mut config = demo();
+    config.forward.routes = vec![
+        route(&["corp.test", "corp.example"], &corp),
+        route(&["lab.corp.example"], &lab),
+    ];
+    let server = Running::start(config).await;
+    until(server.admin, "/readyz", (200, "ok\n")).await;
+    assert_eq!(
+        ask(server.dns, "www.corp.example. A").await,
+        ["NoError", "www.corp.example. 60 IN A 192.0.2.2"]
+    );
+    assert_eq!(
+        ask(server.dns, "www.lab.corp.example. A").await,
+        ["NoError", "www.lab.corp.example. 60 IN A 192.0.2.3"]
+    );
+    assert_eq!((corp.asked().udp, lab.asked().udp), (1, 1));
+    server.end().await;
+}
 
 #[tokio::test]
 async fn over_tcp_a_held_answer_holds_up_no_other() {

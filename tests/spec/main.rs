@@ -27,4 +27,5 @@ mod rfc6891_edns;
 mod rfc7766_stream;
 mod rfc8020_non_terminals;
 mod rfc8482_any;
+mod routes;
 mod scopes;

@@ -6,12 +6,13 @@ use gapless::{
     answer,
     engine::{self, Asked, Engine, Identity, Now},
     feed::manifests::{self, Manifests},
-    forward::{self, Forwarder},
+    forward::{self, Forwarder, ZoneRoute},
     index::{self, Index},
     lifecycle::{Drain, Tasks},
     metrics::{Metrics, Transport},
     model::Change,
     server::{self, Listeners},
+    wire::NameKey,
 };
 use prometheus_client::registry::Registry;
 use rand::{SeedableRng, rngs::StdRng};
@@ -88,6 +89,8 @@ pub struct Stage {
     options: Options,
     upstream: FakeUpstream,
     cluster_dns: Option<Arc<FakeUpstream>>,
+    /// Zones, and who is asked about them.
+    routes: Vec<(Vec<NameKey>, Arc<FakeUpstream>)>,
     running: Option<Running>,
 }
 
@@ -151,6 +154,7 @@ impl Stage {
             options,
             upstream,
             cluster_dns: None,
+            routes: vec![],
             running: None,
         }
     }
@@ -199,6 +203,16 @@ impl Stage {
         let dns = Arc::new(self.runtime.block_on(FakeUpstream::start(&zone)));
         self.cluster_dns = Some(dns.clone());
         dns
+    }
+
+    /// Configures a route for these zones to an upstream that answers so; any other name does not exist.
+    pub fn route(&mut self, zones: &[&str], lines: &[&str]) -> Arc<FakeUpstream> {
+        assert!(self.running.is_none(), "before the first question");
+        let zone = lines.join("\n");
+        let upstream = Arc::new(self.runtime.block_on(FakeUpstream::start(&zone)));
+        let zones = zones.iter().map(|zone| NameKey::from_text(zone).unwrap());
+        self.routes.push((zones.collect(), upstream.clone()));
+        upstream
     }
 
     /// Where it listens.
@@ -257,12 +271,24 @@ impl Stage {
         let upstreams = forward::Options {
             upstreams: vec![self.upstream.address],
             cluster_dns: self.cluster_dns.iter().map(|dns| dns.address).collect(),
+            routes: (self.routes.iter())
+                .map(|(_, upstream)| ZoneRoute {
+                    upstreams: vec![upstream.address],
+                    trust_ad: false,
+                })
+                .collect(),
             ..forward::Options::default()
         };
         let rng = StdRng::seed_from_u64(1);
         let forward = Forwarder::new(&upstreams, tasks.clone(), metrics.forward.clone(), rng);
         let options = engine::Options {
-            answers: self.options.answers.clone(),
+            answers: answer::Options {
+                routes: (0..)
+                    .zip(&self.routes)
+                    .flat_map(|(number, (zones, _))| zones.iter().map(move |zone| (zone, number)))
+                    .collect(),
+                ..self.options.answers.clone()
+            },
             has_cluster_dns: self.cluster_dns.is_some(),
             tcp_idle_timeout: Duration::from_secs(10),
             identity: self.options.identity.clone(),

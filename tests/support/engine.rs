@@ -25,12 +25,14 @@ pub fn index_options() -> index::Options {
     }
 }
 
-/// The rules' defaults.
+/// The rules' defaults, and a route that no other test's names take, so that looking for one is measured too.
 pub fn answer_options() -> answer::Options {
+    let routed = NameKey::from_text("routed.cluster.local").unwrap();
     answer::Options {
         scope: Scope::Cluster,
         pods: PodNames::Insecure,
         fallthrough: vec![],
+        routes: [(&routed, 0)].into_iter().collect(),
         nameservers: vec![],
     }
 }

@@ -87,8 +87,11 @@ impl Word for Zone {
         "a zone such as `corp.cluster.local`, or `.`".to_owned()
     }
 
+    /// Only what is printed as it is written.
     fn parse(&self, text: &str) -> Option<NameKey> {
-        NameKey::from_text(text).ok()
+        let plain = |octet: u8| octet.is_ascii_graphic() && octet != b'\\';
+        let name = NameKey::from_text(text).ok()?;
+        text.bytes().all(plain).then_some(name)
     }
 
     fn show(&self, value: &NameKey) -> String {

@@ -1,0 +1,76 @@
+//! Zones with a number each, and which of them a name stands in: the longest wins. It knows names, and not what the
+//! numbers mean.
+
+use super::NameKey;
+use std::collections::HashMap;
+
+/// A table of zones. Looking a name up allocates nothing, and hashes as many suffixes as the deepest zone has labels.
+#[derive(Clone, Debug, Default)]
+pub struct Zones {
+    /// By lower-cased wire form. Who asks chooses no key that is in it, so the hash needs no secret.
+    numbers: HashMap<Box<[u8]>, u16, foldhash::fast::RandomState>,
+    /// Labels of the deepest zone.
+    deepest: usize,
+}
+
+impl Zones {
+    /// The longest zone that `name` is or stands below: how many labels the zone has, and its number.
+    pub fn longest(&self, name: &NameKey) -> Option<(usize, u16)> {
+        if self.numbers.is_empty() {
+            return None;
+        }
+        (0..=name.label_count().min(self.deepest))
+            .rev()
+            .find_map(|labels| {
+                let start = name.label_start(name.label_count().checked_sub(labels)?)?;
+                let number = self.numbers.get(name.as_bytes().get(start..)?)?;
+                Some((labels, *number))
+            })
+    }
+}
+
+impl<'z> FromIterator<(&'z NameKey, u16)> for Zones {
+    /// Of a zone that comes twice, the last number counts.
+    fn from_iter<I: IntoIterator<Item = (&'z NameKey, u16)>>(zones: I) -> Self {
+        let mut table = Self::default();
+        for (zone, number) in zones {
+            table.deepest = table.deepest.max(zone.label_count());
+            table.numbers.insert(zone.as_bytes().into(), number);
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NameKey {
+        NameKey::from_text(text).unwrap()
+    }
+
+    #[test]
+    fn the_longest_zone_wins_and_zones_end_at_labels() {
+        let zones = ["corp.example", "eu.Corp.example", "10.in-addr.arpa"].map(name);
+        let zones: Zones = zones.iter().zip(7..).collect();
+        for (asked, expected) in [
+            ("corp.example", Some((2, 7))),
+            ("www.CORP.example", Some((2, 7))),
+            ("a.b.eu.corp.example", Some((3, 8))),
+            ("1.0.0.10.in-addr.arpa", Some((3, 9))),
+            ("acorp.example", None),
+            ("example", None),
+            (".", None),
+        ] {
+            assert_eq!(zones.longest(&name(asked)), expected, "{asked}");
+        }
+        assert_eq!(Zones::default().longest(&name("example")), None);
+    }
+
+    #[test]
+    fn the_root_is_a_zone_of_every_name() {
+        let zones: Zones = [(&name("."), 1), (&name("a.b"), 2)].into_iter().collect();
+        let longest = ["x.a.b", "b", "."].map(|asked| zones.longest(&name(asked)));
+        assert_eq!(longest, [Some((2, 2)), Some((0, 1)), Some((0, 1))]);
+    }
+}
