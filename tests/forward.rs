@@ -460,6 +460,45 @@ async fn a_slow_upstream_is_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_question_is_asked_again_after_the_time_that_answers_take_and_a_last_time_after_2_seconds()
+ {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    assert_eq!(slow_of(&bench, 0..5).await, 0);
+    for (lost, after) in [(1, 50), (2, 2000)] {
+        for _ in 0..lost {
+            upstream.next(Act::Silent);
+        }
+        let begun = Instant::now();
+        assert!(bench.ask("once.example.org.").await.is_ok());
+        assert_eq!(begun.elapsed().as_millis() / 10 * 10, after);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_state_of_the_upstreams_is_read_at_the_scrape() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry).forward;
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Silent);
+    let options = Options {
+        upstreams: vec![upstream.address],
+        ..Options::default()
+    };
+    let rng = StdRng::from_seed([7; 32]);
+    let forwarder = Forwarder::new(&options, Tasks::new().0, metrics.clone(), rng);
+    let bench = Bench { forwarder, metrics };
+    for down in [0, 1] {
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        let address = upstream.address;
+        let line = format!("gapless_upstream_down{{upstream=\"{address}\"}} {down}\n");
+        assert!(page.contains(&line), "{line} in {page}");
+        assert!(bench.ask("www.example.org.").await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn servfail_of_one_name_does_not_set_an_upstream_aside() {
     let (first, second) = (
         FakeUpstream::start(ZONE).await,

@@ -177,8 +177,11 @@ impl State {
     fn order(&mut self, now: Instant) -> Vec<usize> {
         let well = self.upstreams.iter().filter(|it| !it.is_down());
         let fastest = well.filter_map(Health::round_trip).min();
-        let in_band = |health: &Health| match (health.round_trip(), fastest) {
-            (Some(own), Some(fastest)) => !health.is_down() && own <= fastest * 2 + BAND,
+        // A single name that took long to look up shows in the variation, and says nothing about the next one.
+        let in_band = |health: &Health| match (health.round_trip, fastest) {
+            (Some(own), Some(fastest)) if !health.is_down() => {
+                own.smoothed.saturating_sub(own.variation) <= fastest * 2 + BAND
+            }
             _ => false,
         };
         let (mut first, mut aside): (Vec<_>, Vec<_>) =
@@ -228,12 +231,22 @@ mod tests {
     #[test]
     fn upstreams_about_as_fast_as_the_fastest_take_turns() {
         let now = Instant::now();
-        let choice = measured(&[10, 26, 25, 1], now);
+        let choice = measured(&[10, 52, 50, 1], now);
         choice.failed(3, now, now);
         let mut firsts = firsts(&choice, 10, now);
         firsts.sort_unstable();
         assert_eq!(firsts, [0, 0, 0, 0, 0, 2, 2, 2, 2, 2]);
         assert_eq!(choice.order(now)[2..], [1, 3]);
+    }
+
+    #[test]
+    fn one_slow_answer_does_not_set_an_upstream_aside() {
+        let now = Instant::now();
+        let choice = measured(&[1, 1], now);
+        choice.answered(0, ms(300), now);
+        assert_eq!(firsts(&choice, 4, now), [1, 0, 1, 0]);
+        (0..20).for_each(|_| choice.answered(0, ms(300), now));
+        assert_eq!(firsts(&choice, 4, now), [1; 4]);
     }
 
     #[test]
