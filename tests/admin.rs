@@ -4,7 +4,7 @@
 use gapless::{
     admin,
     lifecycle::{Drain, Readiness, Tasks},
-    metrics::{Metrics, Origin, Transport},
+    metrics::{Metrics, Origin, Transport, Upstream},
 };
 use prometheus_client::registry::Registry;
 use std::{
@@ -134,7 +134,15 @@ async fn metrics_are_openmetrics_and_encoded_at_each_scrape() {
 
 #[tokio::test]
 async fn the_document_lists_every_family_and_no_other() {
-    let (_, _, body) = running().await.get("/metrics").await;
+    let server = running().await;
+    server.metrics.forward.upstreams_from(|| {
+        vec![Upstream {
+            address: "192.0.2.53:53".parse().unwrap(),
+            round_trip: Some(Duration::from_millis(1)),
+            down: false,
+        }]
+    });
+    let (_, _, body) = server.get("/metrics").await;
     // The labels' names and values, by family.
     let mut labels = BTreeMap::<_, Vec<(String, BTreeSet<String>)>>::new();
     for (name, rest) in body.lines().filter_map(|line| line.split_once('{')) {

@@ -409,6 +409,108 @@ async fn a_silent_upstream_is_passed_over_and_no_longer_asked_first() {
     assert_eq!((silent.asked(), second.asked()), (udp(1), udp(2)));
 }
 
+/// Asks names that nobody asked before, one each 100 ms; how many were not answered at once.
+async fn slow_of(bench: &Bench, names: std::ops::Range<usize>) -> usize {
+    let mut slow = 0;
+    for n in names {
+        let begun = Instant::now();
+        assert!(bench.ask(&format!("n{n}.example.org.")).await.is_ok());
+        let taken = begun.elapsed();
+        assert!(taken <= Duration::from_millis(801), "{n}: {taken:?}");
+        slow += usize::from(taken > Duration::ZERO);
+        sleep(Duration::from_millis(100)).await;
+    }
+    slow
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_upstream_costs_one_slow_question_in_each_probe_interval_and_is_used_again_when_it_is_back()
+ {
+    let (dying, well) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    let bench = over(&[&dying, &well]);
+    assert_eq!(slow_of(&bench, 0..20).await, 0);
+    assert_eq!(dying.asked().udp, 10);
+    dying.always(Act::Silent);
+    // 10 s: the question that finds out, and probes after 1, 2 and 4 s.
+    assert_eq!(slow_of(&bench, 20..120).await, 4);
+    assert_eq!((dying.asked(), well.asked()), (udp(14), udp(110)));
+    dying.always(Act::Answer);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(slow_of(&bench, 120..140).await, 0);
+    assert_eq!((dying.asked().udp, well.asked().udp), (25, 119));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_upstream_is_passed_over() {
+    let (slow, well) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    slow.always(Act::Late(Duration::from_secs(2)));
+    let bench = over(&[&slow, &well]);
+    // 10 s: the first one, and probes after 1, 2 and 4 s.
+    assert_eq!(slow_of(&bench, 0..80).await, 4);
+    assert_eq!((slow.asked(), well.asked()), (udp(4), udp(80)));
+    well.always(Act::Silent);
+    sleep(Duration::from_secs(60)).await;
+    assert!(bench.ask("www.example.org.").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_question_is_asked_again_after_the_time_that_answers_take_and_a_last_time_after_2_seconds()
+ {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = over(&[&upstream]);
+    assert_eq!(slow_of(&bench, 0..5).await, 0);
+    for (lost, after) in [(1, 50), (2, 2000)] {
+        for _ in 0..lost {
+            upstream.next(Act::Silent);
+        }
+        let begun = Instant::now();
+        assert!(bench.ask("once.example.org.").await.is_ok());
+        assert_eq!(begun.elapsed().as_millis() / 10 * 10, after);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_state_of_the_upstreams_is_read_at_the_scrape() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry).forward;
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Silent);
+    let options = Options {
+        upstreams: vec![upstream.address],
+        ..Options::default()
+    };
+    let rng = StdRng::from_seed([7; 32]);
+    let forwarder = Forwarder::new(&options, Tasks::new().0, metrics.clone(), rng);
+    let bench = Bench { forwarder, metrics };
+    for down in [0, 1] {
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        let address = upstream.address;
+        let line = format!("gapless_upstream_down{{upstream=\"{address}\"}} {down}\n");
+        assert!(page.contains(&line), "{line} in {page}");
+        assert!(bench.ask("www.example.org.").await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn servfail_of_one_name_does_not_set_an_upstream_aside() {
+    let (first, second) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    let bench = over(&[&first, &second]);
+    assert_eq!(slow_of(&bench, 0..2).await, 0);
+    first.next(Act::Rcode(2));
+    assert_eq!(slow_of(&bench, 2..12).await, 0);
+    assert_eq!((first.asked().udp, second.asked().udp), (6, 7));
+}
+
 #[tokio::test(start_paused = true)]
 async fn when_nobody_says_anything_three_questions_go_out_in_four_seconds() {
     let (first, second) = (

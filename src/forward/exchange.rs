@@ -8,35 +8,44 @@ use crate::{
         choice::Choice,
         upstream::{Draw, Heard, Outgoing},
     },
-    metrics::{Forward, Sent},
+    metrics::{self, Forward, Sent},
     wire::{Question, Rcode, Response},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// Most questions that one asker can cause, each by a socket of its own: what is lost twice is not worth a storm (RFC 9520 §3.1).
 pub const SENDS: usize = 3;
 /// From first to last: a stub resolver gives up after 5 s, and SERVFAIL has to reach it before.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// After this time without an answer the next upstream is asked as well. An answer from an upstream's cache takes a few
-/// ms; looking one up takes longer than the first figure seldom, and longer than the second one hardly ever.
-const RESEND_AFTER: [Duration; SENDS - 1] =
-    [Duration::from_millis(800), Duration::from_millis(1200)];
+/// The last send waits until so long after the first: the network, or the only upstream, may be away for a moment, and
+/// sends that all leave within it are lost together.
+const LAST_AFTER: Duration = Duration::from_secs(2);
 
-/// The upstreams of one route.
-#[derive(Debug)]
+/// The upstreams of one route. Every clone is a handle to the same ones.
+#[derive(Clone, Debug)]
 pub(super) struct Upstreams {
-    pub(super) servers: Box<[SocketAddr]>,
-    pub(super) choice: Choice,
+    pub(super) servers: Arc<[SocketAddr]>,
+    choice: Arc<Choice>,
 }
 
 impl Upstreams {
     pub(super) fn new(servers: &[SocketAddr]) -> Self {
         Self {
             servers: servers.into(),
-            choice: Choice::new(servers.len()),
+            choice: Arc::new(Choice::new(servers.len())),
         }
+    }
+
+    /// What is known of each.
+    pub(super) fn known(&self) -> impl Iterator<Item = metrics::Upstream> {
+        let each = self.servers.iter().zip(self.choice.health());
+        each.map(|(address, health)| metrics::Upstream {
+            address: *address,
+            round_trip: health.round_trip(),
+            down: health.is_down(),
+        })
     }
 }
 
@@ -59,8 +68,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(order: impl Iterator<Item = usize>) -> Self {
-        let turns: VecDeque<_> = order.collect();
+    fn new(order: Vec<usize>) -> Self {
+        let turns = VecDeque::from(order);
         Self {
             fresh: turns.len(),
             turns,
@@ -85,10 +94,12 @@ impl Plan {
         })
     }
 
-    /// How long after the last send the next one may follow for want of an answer.
-    fn pause(&self) -> Duration {
-        let sends = SENDS - self.sends_left;
-        *RESEND_AFTER.get(sends.wrapping_sub(1)).unwrap_or(&PATIENCE)
+    /// When, without an answer to what was sent last, the next send may follow.
+    fn resend_at(&self, started: Instant, sent_at: Instant, timeout: Duration) -> Instant {
+        match self.sends_left {
+            0 | 1 => (started + LAST_AFTER).max(sent_at + timeout),
+            _ => sent_at + timeout,
+        }
     }
 
     /// The next upstream's turn, if it has not had one: for those who were asked, the second turn comes with time.
@@ -134,7 +145,7 @@ pub(super) async fn ask(
     let mut exchange = Exchange {
         upstreams,
         metrics,
-        plan: Plan::new(upstreams.choice.order()),
+        plan: Plan::new(upstreams.choice.order(started)),
         unable: None,
         network_only: true,
     };
@@ -144,8 +155,10 @@ pub(super) async fn ask(
     let mut next = exchange.plan.next();
     loop {
         if let Some(send) = next {
-            newest = Some(send.upstream);
-            resend_at = Instant::now() + exchange.plan.pause();
+            let sent_at = Instant::now();
+            newest = Some((send.upstream, sent_at));
+            let timeout = upstreams.choice.timeout(send.upstream);
+            resend_at = exchange.plan.resend_at(started, sent_at, timeout);
             let query = Outgoing::new(question, send.edns, draw());
             under_way.push(async move {
                 let server = upstreams.servers[send.upstream];
@@ -153,7 +166,7 @@ pub(super) async fn ask(
                     false => query.udp(server, metrics).await,
                     true => query.tcp(server, metrics).await,
                 };
-                (send, heard)
+                (send, sent_at, heard)
             });
         }
         if under_way.is_empty() && exchange.is_over() {
@@ -161,8 +174,9 @@ pub(super) async fn ask(
         }
         next = tokio::select! {
             biased;
-            Some((send, heard)) = under_way.next() => {
-                newest = newest.filter(|newest| *newest != send.upstream);
+            Some((send, sent_at, heard)) = under_way.next() => {
+                newest = newest.filter(|(newest, _)| *newest != send.upstream);
+                exchange.judge(send.upstream, sent_at, &heard);
                 match exchange.hear(send, heard) {
                     Next::Done(response) => {
                         exchange.give_up_on(under_way.len());
@@ -172,13 +186,12 @@ pub(super) async fn ask(
                 }
             }
             () = sleep_until(resend_at), if exchange.may_send() => {
-                if let Some(silent) = newest.take() {
-                    upstreams.choice.failed(silent);
-                }
+                exchange.was_silent(newest.take());
                 exchange.plan.next()
             }
             () = sleep_until(started + PATIENCE) => {
                 exchange.network_only &= under_way.is_empty();
+                exchange.was_silent(newest);
                 break;
             }
         };
@@ -207,6 +220,28 @@ impl Exchange<'_> {
         (0..silent).for_each(|_| self.metrics.sent(Sent::Silent));
     }
 
+    /// The last one that was asked, and when, said nothing in time.
+    fn was_silent(&self, asked: Option<(usize, Instant)>) {
+        if let Some((upstream, sent_at)) = asked {
+            self.upstreams
+                .choice
+                .failed(upstream, sent_at, Instant::now());
+        }
+    }
+
+    /// What was heard says something about the upstream as well.
+    fn judge(&self, upstream: usize, sent_at: Instant, heard: &Heard) {
+        let (choice, now) = (&self.upstreams.choice, Instant::now());
+        let answered = || choice.answered(upstream, now - sent_at, now);
+        match heard {
+            Heard::Reply(response) if is_answer(response.rcode()) => answered(),
+            Heard::Truncated => answered(),
+            Heard::Reply(_) | Heard::Bare | Heard::BareFormErr => choice.spoke(upstream),
+            Heard::Unreachable(_) => choice.failed(upstream, sent_at, now),
+            Heard::Suspicious => {} // whoever spoke
+        }
+    }
+
     fn hear(&mut self, send: Send, heard: Heard) -> Next {
         self.network_only &= matches!(heard, Heard::Unreachable(_));
         let by_tcp = Send { tcp: true, ..send };
@@ -231,7 +266,6 @@ impl Exchange<'_> {
                 self.metrics.sent(Sent::Unreachable);
                 let upstream = self.upstreams.servers[send.upstream];
                 tracing::debug!(%upstream, %error, "upstream not reached");
-                self.upstreams.choice.failed(send.upstream);
                 Next::Send(self.plan.next_fresh())
             }
             Heard::BareFormErr if send.edns => self.unable(None, Some(without_edns)),
@@ -282,19 +316,19 @@ mod tests {
 
     #[test]
     fn upstreams_take_turns_until_the_sends_are_used_up() {
-        assert_eq!(turns(&mut Plan::new(0..1)), [0, 0, 0]);
-        assert_eq!(turns(&mut Plan::new(0..2)), [0, 1, 0]);
-        assert_eq!(turns(&mut Plan::new(0..5)), [0, 1, 2]);
-        assert_eq!(turns(&mut Plan::new(0..0)), [] as [usize; 0]);
+        assert_eq!(turns(&mut Plan::new((0..1).collect())), [0, 0, 0]);
+        assert_eq!(turns(&mut Plan::new((0..2).collect())), [0, 1, 0]);
+        assert_eq!(turns(&mut Plan::new((0..5).collect())), [0, 1, 2]);
+        assert_eq!(turns(&mut Plan::new((0..0).collect())), [] as [usize; 0]);
     }
 
     #[test]
     fn who_cannot_answer_has_no_more_turns() {
-        let mut plan = Plan::new(0..3);
+        let mut plan = Plan::new((0..3).collect());
         let first = plan.next().unwrap();
         plan.take_out(first.upstream);
         assert_eq!(turns(&mut plan), [1, 2]);
-        let mut plan = Plan::new(0..1);
+        let mut plan = Plan::new((0..1).collect());
         plan.next();
         plan.take_out(0);
         assert_eq!(turns(&mut plan), [] as [usize; 0]);
@@ -302,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_second_round_does_not_begin_at_once() {
-        let mut plan = Plan::new(0..2);
+        let mut plan = Plan::new((0..2).collect());
         plan.next();
         assert_eq!(plan.next_fresh().map(|send| send.upstream), Some(1));
         assert!(plan.next_fresh().is_none());

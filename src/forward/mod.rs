@@ -214,6 +214,10 @@ impl Forwarder {
             metrics,
             runtime: OnceLock::new(),
         };
+        let measured = shared.routes.each_ref().map(|(it, _)| it.clone());
+        shared
+            .metrics
+            .upstreams_from(move || measured.iter().flat_map(Upstreams::known).collect());
         Self {
             shared: Arc::new(shared),
             inflight: Inflight::new(options.limits),

@@ -1,5 +1,7 @@
-//! What leaves the node and what is kept of it. The cache's size is read at the scrape.
+//! What leaves the node and what is kept of it. The cache's size, and what is known of the upstreams, are read
+//! at the scrape.
 
+use crate::metrics::upstreams::{Upstream, Upstreams};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -77,7 +79,7 @@ const LIMITS: [&str; 2] = ["flights", "waiters"];
 /// The size of the cache: entries, octets, evictions so far.
 type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
 
-/// Counters of the forwarder, and where its cache's size is read.
+/// Counters of the forwarder, and where its state is read.
 #[derive(Clone, Debug)]
 pub struct Forward {
     sends: [Counter; 2],
@@ -85,6 +87,7 @@ pub struct Forward {
     ignored: [Counter; 5],
     limited: [Counter; 2],
     cache: Arc<CacheSize>,
+    upstreams: Arc<Upstreams>,
 }
 
 impl Forward {
@@ -92,6 +95,8 @@ impl Forward {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let cache = Arc::new(CacheSize(OnceLock::new()));
         registry.register_collector(Box::new(Arc::clone(&cache)));
+        let upstreams = Arc::<Upstreams>::default();
+        registry.register_collector(Box::new(Arc::clone(&upstreams)));
         Self {
             sends: counters(
                 registry,
@@ -114,6 +119,7 @@ impl Forward {
                 "Questions not forwarded because of a limit of this server's",
             ),
             cache,
+            upstreams,
         }
     }
 
@@ -145,6 +151,11 @@ impl Forward {
     /// Says where the size of the cache is read at each scrape; the first one to say so is heard.
     pub fn cache_size_from(&self, read: impl Fn() -> [u64; 3] + Send + Sync + 'static) {
         self.cache.0.get_or_init(|| Box::new(read));
+    }
+
+    /// Says where the state of every upstream of every route is read at each scrape; the first one to say so is heard.
+    pub fn upstreams_from(&self, read: impl Fn() -> Vec<Upstream> + Send + Sync + 'static) {
+        self.upstreams.read_from(read);
     }
 }
 

@@ -7,6 +7,7 @@ mod index;
 mod queries;
 mod server;
 mod source;
+mod upstreams;
 
 pub use feed::{Feed, Restart};
 pub use forward::{Forward, Ignored, Limit, Sent};
@@ -14,6 +15,7 @@ pub use index::Index;
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};
 pub use server::{Closed, Refused, Server};
+pub use upstreams::Upstream;
 
 /// Every part's handles, registered under the prefix `gapless`.
 #[derive(Debug)]

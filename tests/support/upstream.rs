@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,6 +27,8 @@ pub enum Act {
     Silent,
     /// Answers when [`FakeUpstream::release`] is called.
     Hold,
+    /// Answers after this time.
+    Late(Duration),
     /// Answers with this code and no record.
     Rcode(u8),
     /// Answers with this code in a header and nothing else.
@@ -248,6 +251,10 @@ impl Shared {
             Act::Hold => {
                 let mut released = self.released.subscribe();
                 released.wait_for(|released| *released).await.ok()?;
+                answer()
+            }
+            Act::Late(after) => {
+                tokio::time::sleep(*after).await;
                 answer()
             }
             Act::Rcode(rcode) => code(*rcode),
