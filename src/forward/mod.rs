@@ -214,7 +214,8 @@ impl Forwarder {
             metrics,
             runtime: OnceLock::new(),
         };
-        let measured = shared.routes.each_ref().map(|(it, _)| it.clone());
+        let routes = shared.routes.iter();
+        let measured: Vec<_> = routes.map(|it| it.upstreams.clone()).collect();
         shared
             .metrics
             .upstreams_from(move || measured.iter().flat_map(Upstreams::known).collect());
