@@ -1,10 +1,6 @@
-//! Logs: how they are written and how often. It knows no part.
+//! Logs: how they are written, and which. It knows no part.
 
-use std::{
-    io::{self, IsTerminal as _},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::io::{self, IsTerminal as _};
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
 /// How a line is written.
@@ -66,58 +62,9 @@ pub fn init(format: Format, level: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets something be said at most once per interval, and counts what was not said.
-#[derive(Debug)]
-pub struct Limited {
-    interval: Duration,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    said: Option<Instant>,
-    suppressed: u64,
-}
-
-impl Limited {
-    /// At most once per `interval`.
-    pub const fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            state: Mutex::new(State {
-                said: None,
-                suppressed: 0,
-            }),
-        }
-    }
-
-    /// `Some` if it may be said at `now`, with how often it was not said since the last time.
-    pub fn permit(&self, now: Instant) -> Option<u64> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = |said| now.saturating_duration_since(said) < self.interval;
-        if state.said.is_some_and(recent) {
-            state.suppressed += 1;
-            return None;
-        }
-        state.said = Some(now);
-        Some(std::mem::take(&mut state.suppressed))
-    }
-}
-
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "any instant serves as the first")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn it_is_said_once_an_interval_with_the_count_of_what_was_not() {
-        let warning = Limited::new(Duration::from_secs(10));
-        let start = Instant::now();
-        let said: Vec<_> = [0, 1, 9, 10, 11, 30]
-            .map(|second| warning.permit(start + Duration::from_secs(second)))
-            .into();
-        assert_eq!(said, [Some(0), None, None, Some(2), None, Some(1)]);
-    }
 
     #[test]
     fn the_kubernetes_client_is_silent_unless_it_is_asked_for() {
