@@ -3,7 +3,7 @@
 use super::{Answer, Options, Ports, Records, Zone, reverse, special};
 use crate::{
     index::{ServicePort, ServiceRecords, Snapshot, Target},
-    wire::{Flags, HEADER_LEN, Name, NameKey, Reply, Section, rtype},
+    wire::{Flags, HEADER_LEN, Name, NameKey, Rdata, Reply, Section, rtype},
 };
 use std::net::IpAddr;
 
@@ -39,7 +39,7 @@ pub fn write(
     let mut owner = HEADER_LEN;
     for target in answer.aliases() {
         let ttl = context.snapshot.options().ttl.service;
-        let cname = |rdata: &mut crate::wire::Rdata<'_, '_, '_>| rdata.bytes(target);
+        let cname = |rdata: &mut Rdata<'_, '_, '_>| rdata.bytes(target);
         owner = reply.record(Section::Answer, Name::At(owner), rtype::CNAME, ttl, cname)?;
     }
     Writer {
@@ -281,7 +281,7 @@ impl Writer<'_, '_, '_, '_> {
 /// `ns.dns`, below the zone.
 const NS_LABELS: &[u8] = b"\x02ns\x03dns";
 
-fn label(rdata: &mut crate::wire::Rdata<'_, '_, '_>, target: Target<'_>) -> bool {
+fn label(rdata: &mut Rdata<'_, '_, '_>, target: Target<'_>) -> bool {
     match target {
         Target::Service => true,
         Target::Host(label) => rdata.bytes(&[label.len() as u8]) && rdata.bytes(label),

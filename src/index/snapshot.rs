@@ -106,13 +106,6 @@ impl Snapshot {
         shard.pods.find(hash, same).is_some()
     }
 
-    /// Every service, in no order.
-    pub fn services(&self) -> impl Iterator<Item = &ServiceRecords> {
-        self.shards
-            .iter()
-            .flat_map(|shard| shard.services.iter().map(AsRef::as_ref))
-    }
-
     fn locate(&self, key: &(impl Hash + ?Sized)) -> (u64, &Shard) {
         let hash = self.hasher.hash_one(key);
         (hash, &self.shards[shard_of(hash)])
