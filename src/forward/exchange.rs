@@ -6,7 +6,8 @@ use crate::{
     forward::{
         Failure,
         choice::Choice,
-        upstream::{Draw, Heard, Outgoing},
+        query::{Draw, Heard, Outgoing},
+        upstream,
     },
     metrics::{self, Forward, Sent},
     wire::{Question, Rcode, Response},
@@ -163,8 +164,8 @@ pub(super) async fn ask(
             under_way.push(async move {
                 let server = upstreams.servers[send.upstream];
                 let heard = match send.tcp {
-                    false => query.udp(server, metrics).await,
-                    true => query.tcp(server, metrics).await,
+                    false => upstream::udp(&query, server, metrics).await,
+                    true => upstream::tcp(&query, server, metrics).await,
                 };
                 (send, sent_at, heard)
             });

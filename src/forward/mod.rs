@@ -15,6 +15,7 @@ mod exchange;
 mod failures;
 mod held;
 mod inflight;
+mod query;
 mod resolv_conf;
 mod stale;
 mod upstream;
@@ -33,6 +34,7 @@ use crate::{
 use exchange::Upstreams;
 use failures::Failures;
 use inflight::{Flight, Inflight, Seat, Waiter};
+use query::Draw;
 use rand::rngs::StdRng;
 use stale::{CLIENT_PATIENCE, State};
 use std::{
@@ -42,7 +44,6 @@ use std::{
     time::Instant,
 };
 use tokio::{runtime::Handle, time::timeout};
-use upstream::Draw;
 
 /// Where a question goes. An answer learnt on one route never serves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
