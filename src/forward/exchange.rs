@@ -5,7 +5,7 @@
 use crate::{
     forward::{
         Failure,
-        choice::Choice,
+        choice::{Choice, Health},
         query::{Draw, Heard, Outgoing},
         upstream,
     },
@@ -13,7 +13,7 @@ use crate::{
     wire::{Question, Rcode, Response},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// Most questions that one asker can cause, each by a socket of its own: what is lost twice is not worth a storm (RFC 9520 §3.1).
@@ -24,29 +24,41 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// sends that all leave within it are lost together.
 const LAST_AFTER: Duration = Duration::from_secs(2);
 
-/// The upstreams of one route. Every clone is a handle to the same ones.
-#[derive(Clone, Debug)]
+/// The upstreams of one route.
+#[derive(Debug)]
 pub(super) struct Upstreams {
-    pub(super) servers: Arc<[SocketAddr]>,
-    choice: Arc<Choice>,
+    pub(super) servers: Box<[SocketAddr]>,
+    choice: Choice,
 }
 
 impl Upstreams {
     pub(super) fn new(servers: &[SocketAddr]) -> Self {
         Self {
             servers: servers.into(),
-            choice: Arc::new(Choice::new(servers.len())),
+            choice: Choice::new(vec![Health::default(); servers.len()].into()),
+        }
+    }
+
+    /// Other servers in their place. What is known of those that stay is kept.
+    pub(super) fn replaced_by(&self, servers: &[SocketAddr]) -> Self {
+        let known = self.choice.health();
+        let of = |server| self.servers.iter().position(|it| it == server);
+        let health = servers.iter().map(|server| of(server).map(|at| known[at]));
+        Self {
+            servers: servers.into(),
+            choice: Choice::new(health.map(Option::unwrap_or_default).collect()),
         }
     }
 
     /// What is known of each.
-    pub(super) fn known(&self) -> impl Iterator<Item = metrics::Upstream> {
+    pub(super) fn known(&self) -> Vec<metrics::Upstream> {
         let each = self.servers.iter().zip(self.choice.health());
-        each.map(|(address, health)| metrics::Upstream {
+        let each = each.map(|(address, health)| metrics::Upstream {
             address: *address,
             round_trip: health.round_trip(),
             down: health.is_down(),
-        })
+        });
+        each.collect()
     }
 }
 
