@@ -137,7 +137,7 @@ async fn the_document_lists_every_family_and_no_other() {
     let server = running().await;
     server.metrics.forward.upstreams_from(|| {
         vec![Upstream {
-            address: "192.0.2.53:53".parse().unwrap(),
+            name: "192.0.2.53:53".to_owned(),
             round_trip: Some(Duration::from_millis(1)),
             down: false,
         }]
