@@ -8,7 +8,7 @@
 mod support;
 
 use gapless::{
-    forward::{Failure, Forwarder, Held, Limits, Options, Route, ZoneRoute},
+    forward::{Failure, Forwarder, Held, Limits, Options, Route, Server, Transport, ZoneRoute},
     lifecycle::Tasks,
     metrics::{Forward, Ignored, Metrics},
     wire::{NameKey, Query, Question, ReplyEdns},
@@ -54,7 +54,7 @@ fn bench(change: impl FnOnce(&mut Options)) -> Bench {
 
 /// A forwarder to these upstreams.
 fn over(upstreams: &[&FakeUpstream]) -> Bench {
-    bench(|options| options.upstreams = upstreams.iter().map(|it| it.address).collect())
+    bench(|options| options.upstreams = upstreams.iter().map(|it| it.address.into()).collect())
 }
 
 fn a(name: &str) -> Question {
@@ -181,7 +181,7 @@ async fn rfc_2308_a_negative_answer_is_kept_for_the_soas_minimum() {
 #[tokio::test(start_paused = true)]
 async fn a_negative_answer_of_the_clusters_dns_is_not_kept_and_has_a_ttl_of_zero() {
     let upstream = FakeUpstream::start(ZONE).await;
-    let bench = bench(|options| options.cluster_dns = vec![upstream.address]);
+    let bench = bench(|options| options.cluster_dns = vec![upstream.address.into()]);
     for asked in 1..=2 {
         let question = a("gone.example.org.");
         let outcome = bench.forwarder.resolve(&question, Route::ClusterDns).await;
@@ -211,7 +211,7 @@ async fn ask_10_000_times(waiters: usize) -> (usize, usize) {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Hold);
     let bench = bench(|options| {
-        options.upstreams = vec![upstream.address];
+        options.upstreams = vec![upstream.address.into()];
         options.limits = Limits {
             waiters,
             ..Limits::default()
@@ -255,7 +255,7 @@ async fn over_the_limit_of_flights_another_question_is_refused() {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.next(Act::Hold);
     let bench = bench(|options| {
-        options.upstreams = vec![upstream.address];
+        options.upstreams = vec![upstream.address.into()];
         options.limits.flights = 1;
     });
     let forwarder = bench.forwarder.clone();
@@ -375,7 +375,7 @@ async fn a_word_of_one_upstream_is_passed_on_without_waiting_for_one_that_is_not
     let (_kept, gone) = nobody();
     for gone_first in [true, false] {
         let bench = bench(|options| {
-            options.upstreams = vec![upstream.address, gone];
+            options.upstreams = vec![upstream.address.into(), gone.into()];
             options.upstreams.rotate_left(usize::from(gone_first));
         });
         let begun = Instant::now();
@@ -516,6 +516,18 @@ async fn servfail_of_one_name_does_not_set_an_upstream_aside() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upstream_of_tcp_alone_gets_no_datagram() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let server = Server {
+        address: upstream.address,
+        transport: Transport::Tcp,
+    };
+    let bench = bench(|options| options.upstreams = vec![server]);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    assert_eq!(upstream.asked(), Asked { udp: 0, tcp: 1 });
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_nobody_says_anything_three_questions_go_out_in_four_seconds() {
     let (first, second) = (
         FakeUpstream::start(ZONE).await,
@@ -536,7 +548,7 @@ async fn when_nobody_says_anything_three_questions_go_out_in_four_seconds() {
 #[tokio::test(start_paused = true)]
 async fn upstreams_that_are_not_there_are_unreachable() {
     let (_kept, gone) = nobody();
-    let bench = bench(|options| options.upstreams = vec![gone]);
+    let bench = bench(|options| options.upstreams = vec![gone.into()]);
     assert_eq!(
         bench.ask("www.example.org.").await,
         Err(Failure::Unreachable)
@@ -633,9 +645,9 @@ async fn routes_do_not_share_answers() {
     let cluster = FakeUpstream::start("www.example.org. 30 IN A 10.0.0.1").await;
     let zone = FakeUpstream::start("www.example.org. 30 IN A 10.0.0.2").await;
     let bench = bench(|options| {
-        options.upstreams = vec![first.address];
-        options.cluster_dns = vec![cluster.address];
-        let (upstreams, trust_ad) = (vec![zone.address], false);
+        options.upstreams = vec![first.address.into()];
+        options.cluster_dns = vec![cluster.address.into()];
+        let (upstreams, trust_ad) = (vec![zone.address.into()], false);
         options.routes = vec![ZoneRoute {
             upstreams,
             trust_ad,
@@ -786,7 +798,7 @@ async fn askers_of_a_stale_answer_are_one_question_and_wait_together() {
 async fn over_the_limit_of_flights_a_stale_answer_is_given_at_once() {
     let upstream = FakeUpstream::start(ZONE).await;
     let bench = bench(|options| {
-        options.upstreams = vec![upstream.address];
+        options.upstreams = vec![upstream.address.into()];
         options.limits.flights = 1;
     });
     bench.ask("www.example.org.").await.unwrap();
@@ -838,7 +850,7 @@ async fn u20_other_upstreams_take_over_between_two_questions_and_those_that_stay
         forwarder.resolve(&question, Route::Default).await
     });
     former.until_asked(1).await;
-    bench.forwarder.replace_upstreams(&[stays.address]);
+    bench.forwarder.replace_upstreams(&[stays.address.into()]);
     former.release();
     let outcome = under_way.join_next().await.unwrap().unwrap();
     assert_eq!(lines(&outcome.unwrap(), "www.example.org.")[1..], [WWW]);
@@ -855,7 +867,9 @@ async fn u20_other_upstreams_take_over_between_two_questions_and_those_that_stay
     let before = measured();
     assert_eq!(before.len(), 1, "{before:?}");
     let (another, stays) = (FakeUpstream::start(ZONE).await.address, stays.address);
-    bench.forwarder.replace_upstreams(&[another, stays]);
+    bench
+        .forwarder
+        .replace_upstreams(&[another.into(), stays.into()]);
     assert_eq!(measured(), before);
     bench.forwarder.replace_upstreams(&[]);
     let nobody = bench.ask("other.example.org.").await;

@@ -5,7 +5,7 @@ use crate::{
     cache::Bounds,
     config::{self, Config},
     engine::{self, Identity},
-    forward::{self, Limits, ZoneRoute},
+    forward::{self, Limits, Server, ZoneRoute},
     index, model,
     server::{self, Https, Tls, TlsError},
 };
@@ -114,7 +114,7 @@ pub(super) fn https(config: &Config) -> anyhow::Result<Option<Https>> {
 }
 
 /// What the forwarder is told, with these upstreams for everything that has no route.
-pub(super) fn forward(config: &Config, upstreams: &[SocketAddr]) -> forward::Options {
+pub(super) fn forward(config: &Config, upstreams: &[Server]) -> forward::Options {
     forward::Options {
         upstreams: upstreams.to_vec(),
         cluster_dns: config.cluster.dns.clone(),
@@ -144,6 +144,10 @@ pub(super) fn forward(config: &Config, upstreams: &[SocketAddr]) -> forward::Opt
 mod tests {
     use super::*;
 
+    fn upstream(address: &str) -> Server {
+        address.parse::<SocketAddr>().unwrap().into()
+    }
+
     #[test]
     fn what_bounds_the_cache_and_the_connections_is_passed_on() {
         let text = "tcp: {max_connections: 1, max_connections_per_client: 2, max_queries_per_connection: 3, idle_timeout: 4s}\n\
@@ -164,10 +168,10 @@ mod tests {
         };
         assert_eq!(server(&config), expected);
         let expected = forward::Options {
-            upstreams: vec!["192.0.2.1:53".parse().unwrap()],
-            cluster_dns: vec!["192.0.2.2:53".parse().unwrap()],
+            upstreams: vec![upstream("192.0.2.1:53")],
+            cluster_dns: vec![upstream("192.0.2.2:53")],
             routes: vec![ZoneRoute {
-                upstreams: vec!["192.0.2.3:53".parse().unwrap()],
+                upstreams: vec![upstream("192.0.2.3:53")],
                 trust_ad: true,
             }],
             cache_bytes: 8 << 20,

@@ -2,7 +2,7 @@
 //! what leads to it, and which addresses are this server's own; what a line means is said elsewhere.
 
 use crate::{
-    forward::{Forwarder, ResolvConf},
+    forward::{Forwarder, ResolvConf, Server},
     lifecycle::Drain,
     metrics,
     notices::Notices,
@@ -28,7 +28,7 @@ pub(super) struct SystemUpstreams {
     listening: Vec<SocketAddr>,
     /// The text that was read last, or why there was none.
     last: Result<String, String>,
-    servers: Vec<SocketAddr>,
+    servers: Vec<Server>,
 }
 
 impl SystemUpstreams {
@@ -45,7 +45,7 @@ impl SystemUpstreams {
     }
 
     /// The servers that its last usable version names, without this server itself.
-    pub(super) fn servers(&self) -> &[SocketAddr] {
+    pub(super) fn servers(&self) -> &[Server] {
         &self.servers
     }
 
@@ -107,13 +107,14 @@ impl SystemUpstreams {
                 ?upstreams,
                 "{path}: names outside the cluster are asked there"
             );
-            self.servers = upstreams;
+            self.servers = upstreams.into_iter().map(Server::from).collect();
         } else if self.servers.is_empty() {
             tracing::warn!(
                 "{path}: no upstream; only names of the cluster are answered (see forward.upstreams)"
             );
         } else {
-            tracing::warn!(upstreams = ?self.servers, "{path}: no upstream; the former ones stay");
+            let upstreams: Vec<_> = self.servers.iter().map(Server::to_string).collect();
+            tracing::warn!(?upstreams, "{path}: no upstream; the former ones stay");
         }
         Some(usable)
     }
