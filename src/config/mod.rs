@@ -189,6 +189,8 @@ pub struct Forward {
     pub resolv_conf: PathBuf,
     /// Questions under way.
     pub max_in_flight: usize,
+    /// Questions under way for one client address; `None` for no bound of its own.
+    pub max_in_flight_per_client: Option<usize>,
     /// Clients that wait for one question.
     pub max_waiters: usize,
     /// Whether an upstream's AD flag is passed on.

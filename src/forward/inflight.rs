@@ -24,15 +24,18 @@ pub struct Limits {
     pub flights: usize,
     /// Askers waiting for one of them.
     pub waiters: usize,
+    /// Questions of one client address, asked or waited for.
+    pub per_client: usize,
 }
 
 impl Default for Limits {
     /// At 4 s for each, 4096 flights are 1000 unanswered questions a second, and up to 12,288 open files. A node's pods that
-    /// wait for one name at once are fewer than 256.
+    /// wait for one name at once are fewer than 256, and so are the names that one pod waits for.
     fn default() -> Self {
         Self {
             flights: 4096,
             waiters: 256,
+            per_client: 256,
         }
     }
 }
@@ -187,6 +190,7 @@ mod tests {
         let inflight = Inflight::new(Limits {
             flights: 2,
             waiters: 2,
+            ..Limits::default()
         });
         let (flight, first) = lead(&inflight, "a");
         let _second = wait(&inflight, "a");

@@ -1,5 +1,5 @@
 //! Everything that leaves the node: a question without an answer in the cache goes to its route's upstreams, once for all
-//! who ask it. It chooses no route, and does not know who asks.
+//! who ask it. It chooses no route, and of who asks it knows the address whose share is counted.
 //!
 //! ```text
 //! held ────▶ cache · failures ── known ─▶ entry        (any thread, without waiting)
@@ -18,6 +18,7 @@ mod inflight;
 mod query;
 mod resolv_conf;
 mod server;
+mod shares;
 mod stale;
 mod upstream;
 
@@ -39,9 +40,11 @@ use failures::Failures;
 use inflight::{Flight, Inflight, Seat, Waiter};
 use query::Draw;
 use rand::rngs::StdRng;
+use shares::{Share, Shares};
 use stale::{CLIENT_PATIENCE, State};
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
 };
@@ -129,6 +132,9 @@ pub enum Failure {
     /// A limit of this server's was met.
     #[error("too many questions under way")]
     Overloaded,
+    /// The client has its share of questions under way.
+    #[error("this client has too many questions under way")]
+    ShareUsedUp,
     /// The route has no upstreams.
     #[error("no upstream is configured")]
     NoUpstreams,
@@ -147,6 +153,7 @@ impl Failure {
             Self::NoAnswer => Ede::new(NO_REACHABLE_AUTHORITY, "no upstream answered"),
             Self::Unreachable => Ede::new(NETWORK_ERROR, "no upstream could be reached"),
             Self::Overloaded => Ede::new(OTHER, "too many questions under way"),
+            Self::ShareUsedUp => Ede::new(OTHER, "this client has too many questions under way"),
             Self::NoUpstreams => Ede::new(OTHER, "no upstream is configured"),
             Self::Dropped => Ede::new(OTHER, "the question was dropped"),
         }
@@ -161,6 +168,7 @@ type Outcome = Result<Arc<Entry>, Failure>;
 pub struct Forwarder {
     shared: Arc<Shared>,
     inflight: Arc<Inflight<Outcome>>,
+    shares: Arc<Shares>,
     tasks: Tasks,
 }
 
@@ -226,6 +234,7 @@ impl Forwarder {
         Self {
             shared: Arc::new(shared),
             inflight: Inflight::new(options.limits),
+            shares: Shares::new(options.limits.per_client),
             tasks,
         }
     }
@@ -279,9 +288,38 @@ impl Forwarder {
         }
     }
 
+    /// What a client gets at `now` that has its share of questions under way: an older answer if one is held. `None` if it may
+    /// ask on.
+    pub fn refused(
+        &self,
+        question: &Question,
+        route: Route,
+        client: IpAddr,
+        now: Instant,
+    ) -> Option<Result<Held, Failure>> {
+        if !self.shares.is_used_up(client) {
+            return None;
+        }
+        self.shared.metrics.limited(Limit::Client);
+        let past = self
+            .shared
+            .cache
+            .get(&Key::new(question, route.number()), now);
+        let held = past.map(|entry| match entry.is_current(now) {
+            true => Held::current(entry), // it has just come
+            false => Held::stale(entry),
+        });
+        Some(held.ok_or(Failure::ShareUsedUp))
+    }
+
     /// The answer, with whatever it takes: within some 4 s, or 1.8 s if an older one is held. Dropping the future leaves
-    /// the question on its way, for others and for the cache.
-    pub async fn resolve(&self, question: &Question, route: Route) -> Result<Held, Failure> {
+    /// the question on its way, for others and for the cache, and in the client's share.
+    pub async fn resolve(
+        &self,
+        question: &Question,
+        route: Route,
+        client: IpAddr,
+    ) -> Result<Held, Failure> {
         if !self.has_upstreams(route) {
             return Err(Failure::NoUpstreams);
         }
@@ -292,10 +330,11 @@ impl Forwarder {
         let key = Key::new(question, route.number());
         let past = self.shared.cache.get(&key, asked_at);
         let Some(stale) = past.filter(|entry| !entry.is_current(asked_at)) else {
-            let outcome = self.board(&key, question, route)?.outcome().await;
+            let (waiter, _share) = self.board(&key, question, route, client)?;
+            let outcome = waiter.outcome().await;
             return outcome.unwrap_or(Err(Failure::Dropped)).map(Held::current);
         };
-        if let Ok(waiter) = self.board(&key, question, route) {
+        if let Ok((waiter, _share)) = self.board(&key, question, route, client) {
             match timeout(CLIENT_PATIENCE, waiter.outcome()).await {
                 Ok(Some(Ok(entry))) if exchange::is_answer(entry.rcode().into()) => {
                     return Ok(Held::current(entry));
@@ -308,24 +347,30 @@ impl Forwarder {
         Ok(Held::stale(stale))
     }
 
-    /// A seat on the flight of this question, which is under way by then.
+    /// A seat on the flight of this question, which is under way by then. It is in the client's share: of who leads for as
+    /// long as the flight takes, of who waits for as long as he does.
     fn board(
         &self,
         key: &Key,
         question: &Question,
         route: Route,
-    ) -> Result<Waiter<Outcome>, Failure> {
+        client: IpAddr,
+    ) -> Result<(Waiter<Outcome>, Option<Share>), Failure> {
+        let Some(share) = self.shares.take(client) else {
+            self.shared.metrics.limited(Limit::Client);
+            return Err(Failure::ShareUsedUp);
+        };
         let met = match self.inflight.join(key) {
             Seat::Leader(flight, waiter) => {
                 self.shared.runtime.get_or_init(Handle::current);
                 // The last flight may have landed since the asker looked.
                 match self.shared.known(key, now()) {
                     Some(outcome) => flight.land(outcome),
-                    None => self.take_off(flight, question, route),
+                    None => self.take_off(flight, question, route, Some(share)),
                 }
-                return Ok(waiter);
+                return Ok((waiter, None));
             }
-            Seat::Waiter(waiter) => return Ok(waiter),
+            Seat::Waiter(waiter) => return Ok((waiter, Some(share))),
             Seat::TooManyWaiters => Limit::Waiters,
             Seat::TooManyFlights => Limit::Flights,
         };
@@ -339,7 +384,7 @@ impl Forwarder {
         match self.inflight.join(key) {
             Seat::Leader(flight, _) => {
                 let _within = runtime.enter();
-                self.take_off(flight, question, route);
+                self.take_off(flight, question, route, None);
             }
             Seat::Waiter(_) | Seat::TooManyWaiters => {} // under way already
             Seat::TooManyFlights => {
@@ -351,9 +396,16 @@ impl Forwarder {
     }
 
     /// Asks in a task of its own, which no asker can cancel.
-    fn take_off(&self, flight: Flight<Outcome>, question: &Question, route: Route) {
+    fn take_off(
+        &self,
+        flight: Flight<Outcome>,
+        question: &Question,
+        route: Route,
+        share: Option<Share>,
+    ) {
         let (shared, question) = (Arc::clone(&self.shared), question.clone());
         drop(self.tasks.brief(async move {
+            let _share = share;
             let outcome = shared.ask(&question, route).await;
             flight.land(outcome);
         }));

@@ -69,6 +69,8 @@ pub enum Limit {
     Flights,
     /// Askers waiting for one of them.
     Waiters,
+    /// Questions of one client.
+    Client,
 }
 
 const RESOLV_CONF: [&str; 2] = ["unusable", "taken"];
@@ -88,7 +90,7 @@ const IGNORED: [&str; 5] = [
     "wrong_id",
     "wrong_question",
 ];
-const LIMITS: [&str; 2] = ["flights", "waiters"];
+const LIMITS: [&str; 3] = ["flights", "waiters", "client"];
 
 /// The size of the cache: entries, octets, evictions so far.
 type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
@@ -99,7 +101,7 @@ pub struct Forward {
     sends: [Counter; 4],
     sent: [Counter; 6],
     ignored: [Counter; 5],
-    limited: [Counter; 2],
+    limited: [Counter; 3],
     resolv_conf: [Counter; 2],
     cache: Arc<CacheSize>,
     upstreams: Arc<Upstreams>,

@@ -1,7 +1,7 @@
 //! The parts put together: what the configuration promises is what the sockets show.
 
 use crate::{
-    asking::{Connection, ask, get, until},
+    asking::{Client, Connection, ask, get, until},
     process::{Process, serve},
     running::{DEMO, Running, demo, directory, text},
     upstream::{Act, FakeUpstream},
@@ -120,6 +120,50 @@ async fn more_questions_or_waiters_than_there_may_be_are_servfail_at_once() {
         let line = format!("gapless_forward_limited_total{{limit=\"{limit}\"}} 1\n");
         assert!(page.contains(&line), "{line} in {page}");
     }
+    server.end().await;
+}
+
+/// Fault B9.18, water torture: names without end, of which each is asked upstream.
+#[tokio::test]
+async fn b9_18_one_clients_flood_leaves_the_others_their_answers() {
+    let (silent, upstream) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    silent.always(Act::Hold);
+    let mut config = demo();
+    config.forward.upstreams = vec![upstream.address.into()];
+    config.forward.routes = vec![Route {
+        zones: vec![NameKey::from_text("flood.example").unwrap()],
+        upstreams: vec![silent.address.into()],
+        trust_ad: false,
+    }];
+    // The share is the default one, and is all but one of the places.
+    config.forward.max_in_flight = 257;
+    let server = Running::start(config).await;
+    until(server.admin, "/readyz", (200, "ok\n")).await;
+    let flooder = Client::at("127.0.0.9", server.dns).await;
+    let refused = vec!["ServFail EDE 0".to_owned()];
+    for n in 0..400 {
+        flooder.send(n, &format!("{n}.flood.example. A")).await;
+    }
+    for _ in 256..400 {
+        assert_eq!(flooder.reply().await.1, refused);
+    }
+    let mut connection = Connection::from("127.0.0.9", server.dns).await;
+    connection.send(1, "tcp.flood.example. A").await;
+    assert_eq!(connection.reply().await, (1, refused));
+    assert_eq!(
+        ask(server.dns, WWW).await,
+        ["NoError", "www.example.org. 60 IN A 192.0.2.1"]
+    );
+    let (_, page) = get(server.admin, "/metrics").await;
+    for (limit, count) in [("client", 145), ("flights", 0)] {
+        let line = format!("gapless_forward_limited_total{{limit=\"{limit}\"}} {count}\n");
+        assert!(page.contains(&line), "{line} in {page}");
+    }
+    silent.release();
+    drop(connection);
     server.end().await;
 }
 
