@@ -9,7 +9,7 @@ mod support;
 
 use gapless::{
     forward::{Failure, Forwarder, Held, Limits, Options, Route, Server, Transport, ZoneRoute},
-    lifecycle::Tasks,
+    lifecycle::{Drain, Tasks},
     metrics::{Forward, Ignored, Metrics},
     wire::{NameKey, Query, Question, ReplyEdns},
 };
@@ -19,10 +19,13 @@ use rand::{SeedableRng, rngs::StdRng};
 use std::{
     collections::HashSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 use support::upstream::{Act, Asked, FakeUpstream, Lie};
 use tokio::{
+    net::UdpSocket,
+    sync::watch,
     task::JoinSet,
     time::{Instant, advance, sleep},
 };
@@ -970,4 +973,72 @@ async fn a_question_that_its_asker_has_left_is_in_his_share_until_it_ends() {
         tokio::task::yield_now().await;
     }
     assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+}
+
+/// A resolver that answers NXDOMAIN itself, or asks the forwarder that asks it.
+async fn second_resolver(socket: UdpSocket, first: Forwarder, circle: watch::Receiver<bool>) {
+    let (socket, mut under_way) = (Arc::new(socket), JoinSet::new());
+    let mut packet = [0; 1232];
+    while let Ok((len, client)) = socket.recv_from(&mut packet).await {
+        let (socket, first, in_circle) = (Arc::clone(&socket), first.clone(), *circle.borrow());
+        let mut reply = packet[..len].to_vec();
+        under_way.spawn(async move {
+            let question = Query::parse(&reply).unwrap().question;
+            reply[2] |= 0x80;
+            reply[3] = 3;
+            if in_circle {
+                // As the engine does with every question.
+                let refused = first.refused(&question, Route::Default, CLIENT, now());
+                let outcome = match refused {
+                    Some(outcome) => outcome,
+                    None => first.resolve(&question, Route::Default, CLIENT).await,
+                };
+                assert!(outcome.is_err());
+                reply[3] = 2;
+            }
+            drop(socket.send_to(&reply, client).await);
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn u19_a_loop_costs_three_packets_a_name_until_it_is_found_and_ends_by_itself() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let upstream = Server::from(socket.local_addr().unwrap());
+    let bench = bench(|options| options.upstreams = vec![upstream.clone()]);
+    let (circle, in_circle) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(second_resolver(socket, bench.forwarder.clone(), in_circle));
+    tasks.spawn(bench.forwarder.clone().find_loops(Drain::new()));
+    let sent = || {
+        let page = bench.page();
+        let sent = page.split_once("gapless_upstream_questions_total{transport=\"udp\"} ");
+        let (sent, _) = sent.unwrap().1.split_once('\n').unwrap();
+        sent.parse::<usize>().unwrap()
+    };
+    let loops = |loops: u8| {
+        let line = format!("gapless_upstream_looping{{upstream=\"{upstream}\"}} {loops}\n");
+        bench.page().contains(&line)
+    };
+    // At the start there is no loop.
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!((sent(), loops(0)), (1, true));
+    // Then there is one. Nobody knows yet.
+    circle.send_replace(true);
+    let began = Instant::now();
+    assert_eq!(bench.ask("a.example.org.").await, Err(Failure::NoAnswer));
+    assert_eq!((began.elapsed().as_secs(), sent()), (4, 4));
+    // It is found half a minute after the last probe, and no question is sent into it any more.
+    sleep(Duration::from_secs(26)).await;
+    assert_eq!((sent(), loops(1)), (5, true));
+    let began = Instant::now();
+    assert_eq!(bench.ask("b.example.org.").await, Err(Failure::Loop));
+    assert_eq!((began.elapsed(), sent()), (Duration::ZERO, 5));
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!((sent(), loops(1)), (7, true));
+    // It is gone, and so is the upstream's bad name.
+    circle.send_replace(false);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!((sent(), loops(0)), (8, true));
+    assert_eq!(bench.ask("b.example.org.").await, code("NXDomain"));
 }

@@ -15,6 +15,7 @@ mod exchange;
 mod failures;
 mod held;
 mod inflight;
+mod loops;
 mod query;
 mod resolv_conf;
 mod server;
@@ -30,25 +31,32 @@ pub use server::{Server, Transport};
 
 use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
-    lifecycle::Tasks,
-    metrics::{self, Limit},
-    wire::{Ede, Question},
+    lifecycle::{Drain, Tasks},
+    metrics::{self, Limit, Sent},
+    wire::{CLASS_IN, Ede, NameKey, Question, rtype},
 };
 use arc_swap::ArcSwap;
 use exchange::Upstreams;
 use failures::Failures;
+use futures::future::join_all;
 use inflight::{Flight, Inflight, Seat, Waiter};
-use query::Draw;
-use rand::rngs::StdRng;
+use loops::{FIRST_SUSPECT, PROBE_PATIENCE, Probes};
+use query::{Draw, Heard, Outgoing};
+use rand::{RngExt as _, rngs::StdRng};
 use shares::{Share, Shares};
 use stale::{CLIENT_PATIENCE, State};
 use std::{
     fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{timeout, timeout_at},
+};
+use upstream::Upstream;
 
 /// Where a question goes. An answer learnt on one route never serves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,6 +146,9 @@ pub enum Failure {
     /// The route has no upstreams.
     #[error("no upstream is configured")]
     NoUpstreams,
+    /// A question of this server's own came back, or every upstream of the route sends questions back.
+    #[error("a forwarding loop: upstreams send questions back here")]
+    Loop,
     /// The exchange ended without an outcome: the process ends, or it is at fault.
     #[error("the question was dropped")]
     Dropped,
@@ -155,6 +166,10 @@ impl Failure {
             Self::Overloaded => Ede::new(OTHER, "too many questions under way"),
             Self::ShareUsedUp => Ede::new(OTHER, "this client has too many questions under way"),
             Self::NoUpstreams => Ede::new(OTHER, "no upstream is configured"),
+            Self::Loop => Ede::new(
+                OTHER,
+                "a forwarding loop: upstreams send questions back here",
+            ),
             Self::Dropped => Ede::new(OTHER, "the question was dropped"),
         }
     }
@@ -178,6 +193,9 @@ struct Shared {
     prefetch: bool,
     cache: Cache,
     failures: Failures,
+    probes: Arc<Probes>,
+    /// An upstream is suspected that was not, or there are other ones.
+    suspicion: Notify,
     rng: Mutex<StdRng>,
     metrics: metrics::Forward,
     /// Where questions are asked; known from the first one on, before which there is nothing to refresh.
@@ -222,6 +240,8 @@ impl Forwarder {
             prefetch: options.prefetch,
             cache,
             failures: Failures::new(),
+            probes: <_>::default(),
+            suspicion: Notify::new(),
             rng: Mutex::new(rng),
             metrics,
             runtime: OnceLock::new(),
@@ -239,6 +259,12 @@ impl Forwarder {
         }
     }
 
+    /// Looks for upstreams that send questions back here, until the drain: at the start, when there are other upstreams, and
+    /// when a question came to no answer.
+    pub async fn find_loops(self, drain: Drain) {
+        drain.run_until_cancelled(self.shared.find_loops()).await;
+    }
+
     /// Has this route any upstream?
     pub fn has_upstreams(&self, route: Route) -> bool {
         let configured = self.shared.configured(route);
@@ -251,6 +277,7 @@ impl Forwarder {
         if let Some(configured) = self.shared.configured(Route::Default) {
             let replaced = configured.upstreams.load().replaced_by(servers);
             configured.upstreams.store(Arc::new(replaced));
+            self.shared.suspicion.notify_one();
         }
     }
 
@@ -288,8 +315,8 @@ impl Forwarder {
         }
     }
 
-    /// What a client gets at `now` that has its share of questions under way: an older answer if one is held. `None` if it may
-    /// ask on.
+    /// What is given at `now` to a question that must not be asked: one of this server's own that came back, or one of a client
+    /// that has its share under way, which gets an older answer if one is held. `None` if it may be asked.
     pub fn refused(
         &self,
         question: &Question,
@@ -297,6 +324,9 @@ impl Forwarder {
         client: IpAddr,
         now: Instant,
     ) -> Option<Result<Held, Failure>> {
+        if self.shared.probes.came_back(&question.name) {
+            return Some(Err(Failure::Loop));
+        }
         if !self.shares.is_used_up(client) {
             return None;
         }
@@ -432,6 +462,9 @@ impl Shared {
             trust_ad,
         } = self.configured(route).ok_or(Failure::NoUpstreams)?;
         let upstreams = upstreams.load_full();
+        if upstreams.all_loop() {
+            return Err(Failure::Loop);
+        }
         let asked = exchange::ask(&upstreams, question, || self.draw(), &self.metrics).await;
         let (key, now) = (Key::new(question, route.number()), now());
         let outcome = asked.map(|response| Arc::new(Entry::new(response, *bounds, *trust_ad, now)));
@@ -441,6 +474,7 @@ impl Shared {
                 self.cache.put(&key, Arc::clone(entry));
             }
             _ => {
+                self.suspect(&upstreams, &question.name);
                 if let Some(held) = self.cache.get(&key, now) {
                     held.refresh_failed(now);
                 }
@@ -450,8 +484,77 @@ impl Shared {
         outcome
     }
 
+    /// A question came to no answer: does it go in a circle?
+    fn suspect(&self, upstreams: &Upstreams, name: &NameKey) {
+        let each = upstreams.servers.iter();
+        if each.fold(false, |news, it| it.standing.suspect(name) | news) {
+            self.suspicion.notify_one();
+        }
+    }
+
+    async fn find_loops(&self) {
+        let first = NameKey::from_text(FIRST_SUSPECT).expect("a name");
+        loop {
+            let routes = self.routes.iter().map(|it| it.upstreams.load_full());
+            let routes: Vec<_> = routes.collect();
+            if let Some(default) = routes.first() {
+                for new in default.servers.iter().filter(|it| it.standing.is_new()) {
+                    new.standing.suspect(&first);
+                }
+            }
+            let upstreams = || routes.iter().flat_map(|it| &it.servers);
+            let now = tokio::time::Instant::now();
+            let due = upstreams().filter_map(|it| Some((it, it.standing.begin(now)?)));
+            join_all(due.map(|(it, below)| self.probe(it, below))).await;
+            let next = upstreams().filter_map(|it| it.standing.probe_at(now)).min();
+            drop(routes);
+            let suspicion = self.suspicion.notified();
+            match next {
+                Some(next) => drop(timeout_at(next, suspicion).await),
+                None => suspicion.await,
+            }
+        }
+    }
+
+    /// Asks an upstream what only this server can know, and judges it by whether that is asked here.
+    async fn probe(&self, upstream: &Upstream, below: NameKey) {
+        let probe = self.probes.begin(self.rng().random(), &below);
+        let question = Question {
+            name: probe.name().clone(),
+            qtype: rtype::A,
+            qclass: CLASS_IN,
+            dnssec_ok: false,
+            checking_disabled: false,
+        };
+        let query = Outgoing::new(&question, true, self.draw());
+        let heard = timeout(PROBE_PATIENCE, upstream.ask(&query, false, &self.metrics)).await;
+        let answered =
+            matches!(heard, Ok(Heard::Reply(reply)) if exchange::is_answer(reply.rcode()));
+        self.metrics.sent(match answered {
+            true => Sent::Answered,
+            false => Sent::Unable,
+        });
+        let was = upstream.standing.loops();
+        if !upstream.standing.judge(probe.came_back(), answered) {
+            return;
+        }
+        if was {
+            tracing::info!(%upstream, "no longer sends questions back to this server; it is asked again");
+        } else {
+            tracing::warn!(
+                %upstream, probe = %probe.name(),
+                "sends questions back to this server, in a circle, and is not asked until that ends; expected a server that \
+                 forwards elsewhere (see forward.upstreams)"
+            );
+        }
+    }
+
     fn draw(&self) -> Draw {
-        Draw::new(&mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+        Draw::new(&mut *self.rng())
+    }
+
+    fn rng(&self) -> MutexGuard<'_, StdRng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -126,6 +126,21 @@ pub(crate) async fn get(admin: SocketAddr, path: &str) -> (u16, String) {
     (status.parse().unwrap(), body.to_owned())
 }
 
+/// The metrics, once they are so.
+pub(crate) async fn metrics_once(admin: SocketAddr, met: impl Fn(&str) -> bool) -> String {
+    let polling = async {
+        let mut every = interval(POLL_EVERY);
+        loop {
+            every.tick().await;
+            let (_, page) = get(admin, "/metrics").await;
+            if met(&page) {
+                return page;
+            }
+        }
+    };
+    within("the metrics", polling).await
+}
+
 /// Waits until a page reads so.
 pub(crate) async fn until(admin: SocketAddr, path: &str, expected: (u16, &str)) {
     let mut every = interval(POLL_EVERY);

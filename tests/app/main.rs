@@ -8,6 +8,7 @@ mod asking;
 mod demo;
 mod ending;
 mod following;
+mod loops;
 mod process;
 mod readiness;
 mod running;

@@ -6,6 +6,7 @@ mod udp;
 
 use crate::{
     forward::{
+        loops::Standing,
         query::{Heard, Outgoing},
         server::{Server, Transport},
     },
@@ -17,12 +18,14 @@ use std::fmt;
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) server: Server,
+    pub(super) standing: Standing,
 }
 
 impl Upstream {
     pub(super) fn new(server: &Server) -> Self {
         Self {
             server: server.clone(),
+            standing: Standing::default(),
         }
     }
 
