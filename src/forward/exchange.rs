@@ -7,13 +7,14 @@ use crate::{
         Failure,
         choice::Choice,
         query::{Draw, Heard, Outgoing},
-        upstream,
+        server::Server,
+        upstream::Upstream,
     },
     metrics::{self, Forward, Sent},
     wire::{Question, Rcode, Response},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// Most questions that one asker can cause, each by a socket of its own: what is lost twice is not worth a storm (RFC 9520 §3.1).
@@ -27,14 +28,14 @@ const LAST_AFTER: Duration = Duration::from_secs(2);
 /// The upstreams of one route. Every clone is a handle to the same ones.
 #[derive(Clone, Debug)]
 pub(super) struct Upstreams {
-    pub(super) servers: Arc<[SocketAddr]>,
+    pub(super) servers: Arc<[Upstream]>,
     choice: Arc<Choice>,
 }
 
 impl Upstreams {
-    pub(super) fn new(servers: &[SocketAddr]) -> Self {
+    pub(super) fn new(servers: &[Server]) -> Self {
         Self {
-            servers: servers.into(),
+            servers: servers.iter().map(Upstream::new).collect(),
             choice: Arc::new(Choice::new(servers.len())),
         }
     }
@@ -42,8 +43,8 @@ impl Upstreams {
     /// What is known of each.
     pub(super) fn known(&self) -> impl Iterator<Item = metrics::Upstream> {
         let each = self.servers.iter().zip(self.choice.health());
-        each.map(|(address, health)| metrics::Upstream {
-            address: *address,
+        each.map(|(upstream, health)| metrics::Upstream {
+            name: upstream.to_string(),
             round_trip: health.round_trip(),
             down: health.is_down(),
         })
@@ -162,11 +163,8 @@ pub(super) async fn ask(
             resend_at = exchange.plan.resend_at(started, sent_at, timeout);
             let query = Outgoing::new(question, send.edns, draw());
             under_way.push(async move {
-                let server = upstreams.servers[send.upstream];
-                let heard = match send.tcp {
-                    false => upstream::udp(&query, server, metrics).await,
-                    true => upstream::tcp(&query, server, metrics).await,
-                };
+                let server = &upstreams.servers[send.upstream];
+                let heard = server.ask(&query, send.tcp, metrics).await;
                 (send, sent_at, heard)
             });
         }
@@ -265,7 +263,7 @@ impl Exchange<'_> {
             }
             Heard::Unreachable(error) => {
                 self.metrics.sent(Sent::Unreachable);
-                let upstream = self.upstreams.servers[send.upstream];
+                let upstream = &self.upstreams.servers[send.upstream];
                 tracing::debug!(%upstream, %error, "upstream not reached");
                 Next::Send(self.plan.next_fresh())
             }

@@ -17,6 +17,7 @@ mod held;
 mod inflight;
 mod query;
 mod resolv_conf;
+mod server;
 mod stale;
 mod upstream;
 
@@ -24,6 +25,7 @@ pub use exchange::SENDS;
 pub use held::Held;
 pub use inflight::Limits;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
+pub use server::{Server, Transport};
 
 use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
@@ -39,7 +41,6 @@ use rand::rngs::StdRng;
 use stale::{CLIENT_PATIENCE, State};
 use std::{
     fmt,
-    net::SocketAddr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
 };
@@ -71,7 +72,7 @@ impl Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneRoute {
     /// Its upstreams.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
     /// As [`Options::trust_ad`].
     pub trust_ad: bool,
 }
@@ -80,9 +81,9 @@ pub struct ZoneRoute {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Upstreams of [`Route::Default`].
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
     /// Upstreams of [`Route::ClusterDns`].
-    pub cluster_dns: Vec<SocketAddr>,
+    pub cluster_dns: Vec<Server>,
     /// The routes [`Route::Zone`].
     pub routes: Vec<ZoneRoute>,
     /// Octets of memory for answers.
@@ -189,7 +190,7 @@ impl Forwarder {
             negative: 0,
             ..options.bounds
         };
-        let configured = |upstreams: &[SocketAddr], bounds, trust_ad| Configured {
+        let configured = |upstreams: &[Server], bounds, trust_ad| Configured {
             upstreams: Upstreams::new(upstreams),
             bounds,
             trust_ad,
