@@ -10,14 +10,18 @@
     reason = "a test fails by panicking, says what it measured, and measures by the clock"
 )]
 
+#[path = "../support/api_server.rs"]
+mod api_server;
 #[path = "../support/control_plane/mod.rs"]
 mod control_plane;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod clients;
+mod events;
 mod figures;
 mod resolvers;
 mod rollout;
+mod scale;
 mod stage;
 mod truth;

@@ -33,9 +33,8 @@ pub struct Gapless {
 }
 
 impl Gapless {
-    /// `gapless serve` with its defaults and the shipped role.
-    pub async fn start(control_plane: &ControlPlane) -> Self {
-        let kubeconfig = control_plane.gapless_kubeconfig();
+    /// `gapless serve` with its defaults. Its log goes into the kubeconfig's directory.
+    pub async fn start(kubeconfig: &Path) -> Self {
         let arguments = [
             "serve",
             "--kubeconfig",
@@ -48,7 +47,7 @@ impl Gapless {
         let process = Process::start(
             Path::new(env!("CARGO_BIN_EXE_gapless")),
             &arguments.map(str::to_owned),
-            control_plane.directory().join("gapless.log"),
+            kubeconfig.with_file_name("gapless.log"),
         );
         let (address, admin) = poll("gapless listens", async || {
             let address = |of: &str| logged_address(&process.whole_log(), of);
@@ -57,17 +56,39 @@ impl Gapless {
         })
         .await;
         let resolver = ready("gapless", address, process).await;
-        Self { resolver, admin }
+        let gapless = Self { resolver, admin };
+        poll("gapless has listed everything", async || {
+            let report = gapless.get("/readyz?verbose").await;
+            report.ends_with("ok\n").then_some(()).ok_or(report)
+        })
+        .await;
+        gapless
     }
 
-    /// Its metrics, as text.
-    pub async fn metrics(&self) -> String {
+    pub async fn metrics(&self) -> Page {
+        Page(self.get("/metrics").await)
+    }
+
+    async fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.admin).await.unwrap();
-        let request = "GET /metrics HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
+        let request = format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
         response
+    }
+}
+
+/// A page of metrics.
+pub struct Page(pub String);
+
+impl Page {
+    /// The sum of all series whose names begin so.
+    pub fn sum(&self, series: &str) -> u64 {
+        let lines = self.0.lines().filter(|line| line.starts_with(series));
+        lines
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     control_plane::{ControlPlane, Node, poll},
-    resolvers::{Gapless, Resolver},
+    resolvers::{Gapless, Page, Resolver},
     truth::Truth,
 };
 use serde_json::json;
@@ -31,6 +31,8 @@ pub struct Stage {
     pub node: Node,
     pub truth: Truth,
     pub gapless: Arc<Gapless>,
+    /// How many objects came to gapless in lists: they are received, and not counted as answerable.
+    listed: u64,
     /// Those beside gapless.
     pub others: Vec<Resolver>,
     pub control_plane: ControlPlane,
@@ -40,7 +42,17 @@ impl Stage {
     /// With gapless alone.
     pub async fn start() -> Self {
         let mut control_plane = ControlPlane::start().await;
-        let gapless = Arc::new(Gapless::start(&control_plane).await);
+        let gapless = Arc::new(Gapless::start(&control_plane.gapless_kubeconfig()).await);
+        let mut before = None;
+        let listed = poll("nothing is on its way", async || {
+            let page = gapless.metrics().await;
+            let now = Some((received(&page), answerable(&page)));
+            let same = before == now;
+            before = now;
+            same.then(|| received(&page) - answerable(&page))
+                .ok_or_else(|| format!("{now:?}"))
+        })
+        .await;
         let truth = Truth::start(control_plane.admin().clone());
         control_plane.start_controllers();
         let node = Node::start(&control_plane, STARTS_WITHIN, STOPS_WITHIN).await;
@@ -48,6 +60,7 @@ impl Stage {
             node,
             truth,
             gapless,
+            listed,
             others: vec![],
             control_plane,
         }
@@ -83,7 +96,7 @@ impl Stage {
 
     /// What gapless has, from now on.
     pub fn known(&self) -> Known {
-        Known::start(self.gapless.clone())
+        Known::start(self.gapless.clone(), self.listed)
     }
 
     /// Deletes both, and waits until no name is left. The garbage collector deletes the pods.
@@ -106,6 +119,14 @@ pub fn name(set: &str, n: usize) -> String {
     format!("{}.{set}.default.svc.cluster.local.", hostname(set, n))
 }
 
+fn received(page: &Page) -> u64 {
+    page.sum("gapless_feed_changes_total")
+}
+
+fn answerable(page: &Page) -> u64 {
+    page.sum("gapless_index_answerable_seconds_count")
+}
+
 /// When gapless could answer from which event of the slices, by its own word.
 pub struct Known {
     seen: Arc<Mutex<Vec<(u64, Instant)>>>,
@@ -113,25 +134,21 @@ pub struct Known {
 }
 
 impl Known {
-    pub fn start(gapless: Arc<Gapless>) -> Self {
+    fn start(gapless: Arc<Gapless>, listed: u64) -> Self {
         let seen = Arc::new(Mutex::new(vec![]));
         let seeing = seen.clone();
         let mut looking = JoinSet::new();
         looking.spawn(async move {
             let mut ticks = interval(LOOKED_AT_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let (mut counted, mut listed) = (0, u64::MAX);
+            let mut counted = 0;
             loop {
                 ticks.tick().await;
                 let page = gapless.metrics().await;
-                let of = |series: &str| sum(&page, series);
-                let received = of("gapless_feed_changes_total");
-                let answerable = of("gapless_index_answerable_seconds_count");
-                // What came in lists is received, and not counted as answerable: the smallest difference that there ever is.
-                // Any larger one stands for events on their way.
-                listed = listed.min(received - answerable);
-                let slices = of("gapless_feed_changes_total{source=\"endpointslices\"}");
-                if received - answerable == listed && slices > counted {
+                // The page counts what was received before it counts what is answerable.
+                let all = answerable(&page) + listed >= received(&page);
+                let slices = page.sum("gapless_feed_changes_total{source=\"endpointslices\"}");
+                if all && slices > counted {
                     counted = slices;
                     seeing.lock().unwrap().push((slices, Instant::now()));
                 }
@@ -150,12 +167,4 @@ impl Known {
             .find(|(events, _)| *events >= event)
             .map(|(_, at)| *at)
     }
-}
-
-/// The sum of all series whose names begin so.
-fn sum(page: &str, series: &str) -> u64 {
-    let lines = page.lines().filter(|line| line.starts_with(series));
-    lines
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-        .sum()
 }
