@@ -45,6 +45,8 @@ pub enum Act {
     Close,
     /// The answer, cut to this many octets.
     Cut(usize),
+    /// Answers with these lines in the answer, the authority and the additional section.
+    Says([String; 3]),
     /// TCP: so many octets of the framed answer, then a reset.
     Reset(usize),
     /// UDP: the answer, and the same after this time once more.
@@ -99,7 +101,8 @@ struct State {
 }
 
 /// Chooses what is done with a query that came over TCP or not.
-struct Script(Box<dyn FnMut(&Message, bool) -> Act + Send>);
+struct Script(Box<Choose>);
+type Choose = dyn FnMut(&Message, bool) -> Act + Send;
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,8 +211,8 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
         let (socket, shared) = (Arc::clone(&socket), Arc::clone(&shared));
         held.spawn(async move {
             if let Act::Lie(lies) = &act {
-                for lie in lies {
-                    send_lie(*lie, &query, &socket, client).await;
+                for same in lies.chunk_by(|a, b| a == b) {
+                    send_lie(same[0], same.len(), &query, &socket, client).await;
                 }
             }
             if let Some(reply) = shared.reply(&act, &query, false).await {
@@ -308,6 +311,16 @@ impl Shared {
             Act::FormErrToEdns if query.edns.is_some() => code(1),
             Act::Truncate if !tcp => truncated(query),
             Act::Cut(len) => answer()[..*len].to_vec(),
+            Act::Says(sections) => {
+                let [answers, authorities, additionals] = sections
+                    .each_ref()
+                    .map(|it| records(it).into_values().flatten());
+                let mut reply = with_code(query, 0);
+                reply.answers.extend(answers);
+                reply.authorities.extend(authorities);
+                reply.additionals.extend(additionals);
+                encode(&reply)
+            }
             Act::Answer
             | Act::Late(_)
             | Act::FormErrToEdns
@@ -354,7 +367,7 @@ impl Shared {
     }
 }
 
-async fn send_lie(lie: Lie, query: &Message, socket: &UdpSocket, client: SocketAddr) {
+async fn send_lie(lie: Lie, times: usize, query: &Message, socket: &UdpSocket, client: SocketAddr) {
     let mut forged = with_code(query, 0);
     let name = query.queries[0].name().clone();
     let forged_address = RData::A(std::net::Ipv4Addr::from(FORGED).into());
@@ -378,11 +391,14 @@ async fn send_lie(lie: Lie, query: &Message, socket: &UdpSocket, client: SocketA
         Lie::Noise(seed) => StdRng::seed_from_u64(seed).fill(&mut bytes[2..]),
         _ => {}
     }
-    if lie == Lie::Source {
-        let elsewhere = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        elsewhere.send_to(&bytes, client).await.unwrap();
+    let elsewhere = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let from = if lie == Lie::Source {
+        &elsewhere
     } else {
-        socket.send_to(&bytes, client).await.unwrap();
+        socket
+    };
+    for _ in 0..times {
+        from.send_to(&bytes, client).await.unwrap();
     }
 }
 
