@@ -36,10 +36,10 @@ async fn answers_of_2_names_2_types_2_classes_do_cd_and_3_routes_are_96_answers(
         upstreams.push(upstream);
     }
     let options = Options {
-        upstreams: vec![upstreams[0].address],
-        cluster_dns: vec![upstreams[1].address],
+        upstreams: vec![upstreams[0].address.into()],
+        cluster_dns: vec![upstreams[1].address.into()],
         routes: vec![ZoneRoute {
-            upstreams: vec![upstreams[2].address],
+            upstreams: vec![upstreams[2].address.into()],
             trust_ad: false,
         }],
         ..Options::default()
@@ -144,7 +144,7 @@ async fn is_harmless(asked: &str, victim: &str, lie: &str, section: usize) {
     let stage = Stage::with([default, routed], |options| {
         options.upstreams.truncate(1);
         options.routes = vec![ZoneRoute {
-            upstreams: vec![routed_address],
+            upstreams: vec![routed_address.into()],
             trust_ad: false,
         }];
     });

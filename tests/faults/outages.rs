@@ -133,7 +133,7 @@ async fn u22_the_cluster_dns_is_gone_and_the_index_is_good() {
         ..support::engine::answer_options()
     };
     let upstreams = forward::Options {
-        cluster_dns: vec![cluster_dns.address],
+        cluster_dns: vec![cluster_dns.address.into()],
         ..forward::Options::default()
     };
     let index = support::engine::index_of(&objects);

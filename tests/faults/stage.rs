@@ -68,7 +68,7 @@ impl Stage {
         change: impl FnOnce(&mut forward::Options),
     ) -> Self {
         let mut options = forward::Options {
-            upstreams: upstreams.iter().map(|it| it.address).collect(),
+            upstreams: upstreams.iter().map(|it| it.address.into()).collect(),
             ..forward::Options::default()
         };
         change(&mut options);
