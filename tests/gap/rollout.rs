@@ -63,9 +63,10 @@ impl Story<'_> {
         self.0.iter().filter(|answer| answer.asked >= turn.at)
     }
 
-    fn count_after(&self, turn: &Turn, given: Given) -> usize {
+    /// How many of those have no address.
+    fn missing_after(&self, turn: &Turn) -> usize {
         self.after(turn)
-            .filter(|answer| answer.given == given)
+            .filter(|answer| !matches!(answer.given, Given::Address(_)))
             .count()
     }
 
@@ -109,7 +110,7 @@ async fn gap(stage: &Stage, set: &str, pods: usize, policy: &str, every: Duratio
                 .0
                 .push(first.came - ready.expect("the node gave it"));
             since_event.0.push(story.delay(turn));
-            negatives += story.count_after(turn, Given::Negative);
+            negatives += story.missing_after(turn);
         }
         println!("| {resolver} | {since_ready} | {since_event} | {negatives} | {questions} |");
         all_negatives.push(negatives);
@@ -139,17 +140,12 @@ async fn stale(stage: &Stage, set: &str, pods: usize, every: Duration, over: Dur
             let [old, lost, .., new] = &turns[..] else {
                 panic!("an address, none, and another: {turns:?}");
             };
-            let old = right(old);
-            let last = story
-                .after(lost)
-                .filter(|answer| answer.given == old)
-                .last();
-            old_for
-                .0
-                .push(last.map_or(Duration::ZERO, |last| last.came - lost.at));
-            old_times += story.count_after(lost, old);
+            let stale = story.after(lost).filter(|it| it.given == right(old));
+            let until: Vec<_> = stale.map(|answer| answer.came - lost.at).collect();
+            old_times += until.len();
+            old_for.0.push(until.last().copied().unwrap_or_default());
             new_after.0.push(story.delay(new));
-            negatives += story.count_after(new, Given::Negative);
+            negatives += story.missing_after(new);
         }
         println!("| {resolver} | {old_for} | {old_times} | {new_after} | {negatives} |");
     }
