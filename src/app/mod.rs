@@ -10,7 +10,7 @@ use crate::{
     admin::{self, Admin},
     config::Config,
     engine::Engine,
-    forward::Forwarder,
+    forward::{Forwarder, Roots},
     index::{self, Index},
     lifecycle::{Drain, Ended, Readiness, Tasks},
     metrics::Metrics,
@@ -47,6 +47,7 @@ pub struct Bound {
     admin: Option<Admin>,
     feed: Feed,
     config: Config,
+    roots: Roots,
     registry: Registry,
     metrics: Metrics,
     readiness: Readiness,
@@ -86,6 +87,7 @@ impl Bound {
         let metrics = Metrics::new(&mut registry);
         let feed = Feed::open(&config, &metrics).await?;
         let https = options::https(&config)?;
+        let roots = options::roots(&config)?;
         let mut listeners = Listeners::bind(&config.listen, &options::server(&config))?;
         if let Some(https) = https {
             listeners.bind_https(https)?;
@@ -103,6 +105,7 @@ impl Bound {
             admin,
             feed,
             config,
+            roots,
             registry,
             metrics,
             readiness: Readiness::default(),
@@ -133,6 +136,7 @@ impl Bound {
             admin,
             feed,
             config,
+            roots,
             registry,
             metrics,
             readiness,
@@ -143,7 +147,7 @@ impl Bound {
         let listening = readiness.wait_for("listeners");
         let (index, reader) = Index::new(options::index(&config, feed.sources()));
         let forward = Forwarder::new(
-            &options::forward(&config, listeners.local_addrs()),
+            &options::forward(&config, roots, listeners.local_addrs()),
             tasks.clone(),
             metrics.forward.clone(),
             rand::make_rng::<StdRng>(),

@@ -5,7 +5,7 @@ use crate::{
     cache::Bounds,
     config::{self, Config},
     engine::{self, Identity},
-    forward::{self, Limits, ResolvConf, Server, ZoneRoute},
+    forward::{self, Limits, ResolvConf, Roots, Server, ZoneRoute},
     index, model,
     server::{self, Https, Tls, TlsError},
 };
@@ -113,7 +113,31 @@ pub(super) fn https(config: &Config) -> anyhow::Result<Option<Https>> {
     }))
 }
 
-pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Options {
+/// Who may certify upstreams, if one has to be certified; reads the file, or those of the system.
+pub(super) fn roots(config: &Config) -> anyhow::Result<Roots> {
+    let routes = config.forward.routes.iter();
+    let servers = (config.forward.upstreams.iter().chain(&config.cluster.dns))
+        .chain(routes.flat_map(|route| &route.upstreams));
+    let mut encrypted = servers.filter(|it| it.transport.is_encrypted());
+    let Some(server) = encrypted.next() else {
+        return Ok(Roots::default());
+    };
+    if let Some(path) = &config.forward.tls_ca {
+        let file = || format!("forward.tls_ca {}", path.display());
+        let text = fs::read(path).with_context(file)?;
+        return Roots::from_pem(&text).with_context(file);
+    }
+    let system = rustls_native_certs::load_native_certs();
+    let roots = Roots::from_system(system.certs);
+    anyhow::ensure!(
+        !roots.is_empty(),
+        "{server}: the system trusts nobody who could certify it; forward.tls_ca names a file of those who may {:?}",
+        system.errors,
+    );
+    Ok(roots)
+}
+
+pub(super) fn forward(config: &Config, roots: Roots, listening: &[SocketAddr]) -> forward::Options {
     forward::Options {
         upstreams: if config.forward.upstreams.is_empty() {
             let servers = from_resolv_conf(config, listening);
@@ -137,6 +161,7 @@ pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Opt
         },
         prefetch: config.cache.prefetch,
         trust_ad: config.forward.trust_ad,
+        roots,
         limits: Limits {
             flights: config.forward.max_in_flight,
             waiters: config.forward.max_waiters,
@@ -212,7 +237,8 @@ mod tests {
         let mut config = Config::default();
         config.forward.resolv_conf = path;
         let upstreams = |config: &Config, listening: &str| {
-            let upstreams = forward(config, &[listening.parse().unwrap()]).upstreams;
+            let upstreams =
+                forward(config, Roots::default(), &[listening.parse().unwrap()]).upstreams;
             upstreams
                 .iter()
                 .map(ToString::to_string)
@@ -262,12 +288,13 @@ mod tests {
             },
             prefetch: false,
             trust_ad: true,
+            roots: Roots::default(),
             limits: Limits {
                 flights: 6,
                 waiters: 7,
             },
         };
-        assert_eq!(forward(&config, &[]), expected);
+        assert_eq!(forward(&config, Roots::default(), &[]), expected);
     }
 
     #[test]

@@ -340,6 +340,12 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
             "/etc/resolv.conf".into(),
             "Read once, at the start, if `upstreams` is empty. An address of this server in it is left out.",
         ),
+        tls_ca: forward.key(
+            "tls_ca",
+            Or("null", Path),
+            None,
+            "A file of PEM certificates of those who may certify servers of `tls://` and `https://`; `null`: those that the system trusts. Read at the start.",
+        ),
         max_in_flight: forward.key(
             "max_in_flight",
             Count(1..=65_536),

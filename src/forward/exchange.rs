@@ -8,7 +8,7 @@ use crate::{
         choice::Choice,
         query::{Draw, Heard, Outgoing},
         server::Server,
-        upstream::Upstream,
+        upstream::{Dialer, Upstream},
     },
     metrics::{self, Forward, Sent},
     wire::{Question, Rcode, Response},
@@ -33,9 +33,9 @@ pub(super) struct Upstreams {
 }
 
 impl Upstreams {
-    pub(super) fn new(servers: &[Server]) -> Self {
+    pub(super) fn new(servers: &[Server], dialer: &Dialer) -> Self {
         Self {
-            servers: servers.iter().map(Upstream::new).collect(),
+            servers: servers.iter().map(|it| Upstream::new(it, dialer)).collect(),
             choice: Arc::new(Choice::new(servers.len())),
         }
     }

@@ -1,6 +1,7 @@
 //! Every metric family: its name, its labels, its help text, and the handles that the parts count with. Handles exist
 //! before the first query; label values are fixed texts, never a client's. It knows no part.
 
+mod connections;
 mod feed;
 mod forward;
 mod index;
@@ -9,6 +10,7 @@ mod server;
 mod source;
 mod upstreams;
 
+pub use connections::{ConnectionEnded, Connections, NotOpened, OpenConnection};
 pub use feed::{Feed, Restart};
 pub use forward::{Forward, Ignored, Limit, Sent, SentOver};
 pub use index::Index;
