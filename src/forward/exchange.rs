@@ -5,7 +5,7 @@
 use crate::{
     forward::{
         Failure,
-        choice::Choice,
+        choice::{Choice, Health},
         query::{Draw, Heard, Outgoing},
         server::Server,
         upstream::{Dialer, Upstream},
@@ -25,29 +25,53 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// sends that all leave within it are lost together.
 const LAST_AFTER: Duration = Duration::from_secs(2);
 
-/// The upstreams of one route. Every clone is a handle to the same ones.
-#[derive(Clone, Debug)]
+/// The upstreams of one route.
+#[derive(Debug)]
 pub(super) struct Upstreams {
-    pub(super) servers: Arc<[Upstream]>,
-    choice: Arc<Choice>,
+    pub(super) servers: Box<[Arc<Upstream>]>,
+    choice: Choice,
+    dialer: Dialer,
 }
 
 impl Upstreams {
     pub(super) fn new(servers: &[Server], dialer: &Dialer) -> Self {
         Self {
-            servers: servers.iter().map(|it| Upstream::new(it, dialer)).collect(),
-            choice: Arc::new(Choice::new(servers.len())),
+            servers: [].into(),
+            choice: Choice::new([].into()),
+            dialer: dialer.clone(),
+        }
+        .replaced_by(servers)
+    }
+
+    /// Other servers in their place. Those that stay are the same ones, and what is known of them is kept.
+    pub(super) fn replaced_by(&self, servers: &[Server]) -> Self {
+        let known = self.choice.health();
+        let each = servers.iter().map(|server| {
+            match self.servers.iter().position(|it| it.server == *server) {
+                Some(at) => (Arc::clone(&self.servers[at]), known[at]),
+                None => (
+                    Arc::new(Upstream::new(server, &self.dialer)),
+                    Health::default(),
+                ),
+            }
+        });
+        let (servers, health): (Vec<_>, Vec<_>) = each.unzip();
+        Self {
+            servers: servers.into(),
+            choice: Choice::new(health.into()),
+            dialer: self.dialer.clone(),
         }
     }
 
     /// What is known of each.
-    pub(super) fn known(&self) -> impl Iterator<Item = metrics::Upstream> {
+    pub(super) fn known(&self) -> Vec<metrics::Upstream> {
         let each = self.servers.iter().zip(self.choice.health());
-        each.map(|(upstream, health)| metrics::Upstream {
+        let each = each.map(|(upstream, health)| metrics::Upstream {
             name: upstream.to_string(),
             round_trip: health.round_trip(),
             down: health.is_down(),
-        })
+        });
+        each.collect()
     }
 }
 

@@ -34,6 +34,7 @@ use crate::{
     metrics::{self, Limit},
     wire::{Ede, Question},
 };
+use arc_swap::ArcSwap;
 use exchange::Upstreams;
 use failures::Failures;
 use inflight::{Flight, Inflight, Seat, Waiter};
@@ -183,7 +184,8 @@ struct Shared {
 /// A route as it is configured.
 #[derive(Debug)]
 struct Configured {
-    upstreams: Upstreams,
+    /// Questions under way stay with those that they began with.
+    upstreams: Arc<ArcSwap<Upstreams>>,
     bounds: Bounds,
     trust_ad: bool,
 }
@@ -197,7 +199,7 @@ impl Forwarder {
         };
         let dialer = Dialer::new(&tasks, options.roots.clone(), metrics.clone());
         let configured = |upstreams: &[Server], bounds, trust_ad| Configured {
-            upstreams: Upstreams::new(upstreams, &dialer),
+            upstreams: Arc::new(ArcSwap::from_pointee(Upstreams::new(upstreams, &dialer))),
             bounds,
             trust_ad,
         };
@@ -223,10 +225,10 @@ impl Forwarder {
             runtime: OnceLock::new(),
         };
         let routes = shared.routes.iter();
-        let measured: Vec<_> = routes.map(|it| it.upstreams.clone()).collect();
+        let measured: Vec<_> = routes.map(|it| Arc::clone(&it.upstreams)).collect();
         shared
             .metrics
-            .upstreams_from(move || measured.iter().flat_map(Upstreams::known).collect());
+            .upstreams_from(move || measured.iter().flat_map(|it| it.load().known()).collect());
         Self {
             shared: Arc::new(shared),
             inflight: Inflight::new(options.limits),
@@ -237,7 +239,16 @@ impl Forwarder {
     /// Has this route any upstream?
     pub fn has_upstreams(&self, route: Route) -> bool {
         let configured = self.shared.configured(route);
-        configured.is_some_and(|it| !it.upstreams.servers.is_empty())
+        configured.is_some_and(|it| !it.upstreams.load().servers.is_empty())
+    }
+
+    /// Gives [`Route::Default`] other upstreams. What is known of those that stay is kept, and so is every answer; questions
+    /// under way come to their end with the former ones.
+    pub fn replace_upstreams(&self, servers: &[Server]) {
+        if let Some(configured) = self.shared.configured(Route::Default) {
+            let replaced = configured.upstreams.load().replaced_by(servers);
+            configured.upstreams.store(Arc::new(replaced));
+        }
     }
 
     /// The answer, if it can be given at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. `recent` is
@@ -374,7 +385,8 @@ impl Shared {
             bounds,
             trust_ad,
         } = self.configured(route).ok_or(Failure::NoUpstreams)?;
-        let asked = exchange::ask(upstreams, question, || self.draw(), &self.metrics).await;
+        let upstreams = upstreams.load_full();
+        let asked = exchange::ask(&upstreams, question, || self.draw(), &self.metrics).await;
         let (key, now) = (Key::new(question, route.number()), now());
         let outcome = asked.map(|response| Arc::new(Entry::new(response, *bounds, *trust_ad, now)));
         match &outcome {

@@ -1,10 +1,21 @@
 //! Connections to upstreams: how many there are, how they begin, and how they end.
 
-use super::forward::{SentOver, TRANSPORTS, counters};
+use super::forward::counters;
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connected {
+    /// TCP.
+    Tcp,
+    /// DNS over TLS.
+    Tls,
+    /// DNS over HTTPS.
+    Https,
+}
 
 /// Why a connection to an upstream was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +47,15 @@ pub enum ConnectionEnded {
     Broken,
 }
 
+const CONNECTED: [&str; 3] = ["tcp", "tls", "https"];
 const NOT_OPENED: [&str; 4] = ["connect", "certificate", "handshake", "slow"];
 const ENDED: [&str; 6] = ["idle", "left", "used_up", "by_server", "silent", "broken"];
 
 /// Counters of connections to upstreams.
 #[derive(Clone, Debug)]
 pub struct Connections {
-    open: [Gauge; 4],
-    opened: [Counter; 4],
+    open: [Gauge; 3],
+    opened: [Counter; 3],
     not_opened: [Counter; 4],
     ended: [Counter; 6],
     repeated: Counter,
@@ -63,7 +75,7 @@ impl Connections {
     /// Registers the families and makes every handle.
     pub(super) fn new(registry: &mut Registry) -> Self {
         let family = Family::<[(&str, &str); 1], Gauge>::default();
-        let open = TRANSPORTS.map(|over| family.get_or_create_owned(&[("transport", over)]));
+        let open = CONNECTED.map(|over| family.get_or_create_owned(&[("transport", over)]));
         registry.register(
             "upstream_connections",
             "Connections to upstreams open now, by transport",
@@ -79,7 +91,7 @@ impl Connections {
             open,
             opened: counters(
                 registry,
-                ("upstream_opened_connections", "transport", TRANSPORTS),
+                ("upstream_opened_connections", "transport", CONNECTED),
                 "Connections to upstreams that were opened, by transport",
             ),
             not_opened: counters(
@@ -97,7 +109,7 @@ impl Connections {
     }
 
     /// Counts a connection that is open now.
-    pub fn opened(&self, over: SentOver) -> OpenConnection {
+    pub fn opened(&self, over: Connected) -> OpenConnection {
         self.opened[over as usize].inc();
         let open = self.open[over as usize].clone();
         open.inc();
@@ -105,12 +117,12 @@ impl Connections {
     }
 
     /// How many were opened so far.
-    pub fn opened_so_far(&self, over: SentOver) -> u64 {
+    pub fn opened_so_far(&self, over: Connected) -> u64 {
         self.opened[over as usize].get()
     }
 
     /// How many are open.
-    pub fn open(&self, over: SentOver) -> i64 {
+    pub fn open(&self, over: Connected) -> i64 {
         self.open[over as usize].get()
     }
 

@@ -2,7 +2,7 @@
 //! at the scrape.
 
 use crate::metrics::{
-    connections::Connections,
+    connections::{Connected, Connections},
     upstreams::{Upstream, Upstreams},
 };
 use prometheus_client::{
@@ -19,19 +19,6 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
-
-/// What carries a question to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SentOver {
-    /// A datagram.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS.
-    Tls,
-    /// HTTPS.
-    Https,
-}
 
 /// What became of one question sent to one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +65,8 @@ pub enum Limit {
     Connections,
 }
 
-pub(super) const TRANSPORTS: [&str; 4] = ["udp", "tcp", "tls", "https"];
+const RESOLV_CONF: [&str; 2] = ["unusable", "taken"];
+const TRANSPORTS: [&str; 4] = ["udp", "tcp", "tls", "https"];
 const SENT: [&str; 6] = [
     "answered",
     "unable",
@@ -107,6 +95,7 @@ pub struct Forward {
     sent: [Counter; 6],
     ignored: [Counter; 6],
     limited: [Counter; 3],
+    resolv_conf: [Counter; 2],
     /// What is counted of connections.
     pub connections: Connections,
     cache: Arc<CacheSize>,
@@ -141,15 +130,20 @@ impl Forward {
                 ("forward_limited", "limit", LIMITS),
                 "Questions that met a limit of this server's",
             ),
+            resolv_conf: counters(
+                registry,
+                ("forward_resolv_conf_changes", "outcome", RESOLV_CONF),
+                "Versions of resolv.conf after the one at the start, by whether they name an upstream",
+            ),
             connections: Connections::new(registry),
             cache,
             upstreams,
         }
     }
 
-    /// Counts a question on its way to an upstream.
-    pub fn send(&self, over: SentOver) {
-        self.sends[over as usize].inc();
+    /// Counts a question on its way to an upstream, in a datagram if it is over no connection.
+    pub fn send(&self, over: Option<Connected>) {
+        self.sends[over.map_or(0, |it| it as usize + 1)].inc();
     }
 
     /// Counts what became of it.
@@ -170,6 +164,11 @@ impl Forward {
     /// Counts a question that met a limit.
     pub fn limited(&self, limit: Limit) {
         self.limited[limit as usize].inc();
+    }
+
+    /// Counts a new version of resolv.conf.
+    pub fn resolv_conf(&self, usable: bool) {
+        self.resolv_conf[usize::from(usable)].inc();
     }
 
     /// Says where the size of the cache is read at each scrape; the first one to say so is heard.

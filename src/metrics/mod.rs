@@ -10,9 +10,9 @@ mod server;
 mod source;
 mod upstreams;
 
-pub use connections::{ConnectionEnded, Connections, NotOpened, OpenConnection};
+pub use connections::{Connected, ConnectionEnded, Connections, NotOpened, OpenConnection};
 pub use feed::{Feed, Restart};
-pub use forward::{Forward, Ignored, Limit, Sent, SentOver};
+pub use forward::{Forward, Ignored, Limit, Sent};
 pub use index::Index;
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};

@@ -185,9 +185,9 @@ impl Stage {
 
     /// Puts changes into the index, and publishes.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) {
-        changes
-            .into_iter()
-            .for_each(|change| self.index.apply(change));
+        for change in changes {
+            self.index.apply(change);
+        }
         self.index.publish(SERIAL);
     }
 

@@ -53,7 +53,7 @@ impl Connections {
     }
 
     async fn send(&self, message: &[u8], afresh: bool) -> Result<Vec<u8>, Lost> {
-        self.dialer.metrics.send(self.to.over());
+        self.dialer.metrics.send(Some(self.to.over()));
         let connection = self.connection(Instant::now(), afresh);
         connection.ask(message.to_vec()).await
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     lifecycle::Tasks,
-    metrics::{Forward, NotOpened, SentOver},
+    metrics::{Connected, Forward, NotOpened},
 };
 use std::{
     fmt, io,
@@ -127,11 +127,11 @@ impl Destination {
         }
     }
 
-    pub(super) const fn over(&self) -> SentOver {
+    pub(super) const fn over(&self) -> Connected {
         match self.carrier {
-            Carrier::Tcp => SentOver::Tcp,
-            Carrier::Tls(..) => SentOver::Tls,
-            Carrier::Https(..) => SentOver::Https,
+            Carrier::Tcp => Connected::Tcp,
+            Carrier::Tls(..) => Connected::Tls,
+            Carrier::Https(..) => Connected::Https,
         }
     }
 

@@ -31,7 +31,7 @@ use std::{fmt, io};
 /// A server, and the ways to it.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    server: Server,
+    pub(super) server: Server,
     connections: Connections,
 }
 
