@@ -8,6 +8,7 @@ mod synced;
 
 use crate::{
     admin::{self, Admin},
+    answer::Hosts,
     config::Config,
     engine::Engine,
     forward::Forwarder,
@@ -46,6 +47,7 @@ pub struct Bound {
     listeners: Listeners,
     admin: Option<Admin>,
     feed: Feed,
+    hosts: Hosts,
     config: Config,
     registry: Registry,
     metrics: Metrics,
@@ -85,6 +87,7 @@ impl Bound {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
         let feed = Feed::open(&config, &metrics).await?;
+        let hosts = options::hosts(&config)?;
         let https = options::https(&config)?;
         let mut listeners = Listeners::bind(&config.listen, &options::server(&config))?;
         if let Some(https) = https {
@@ -102,6 +105,7 @@ impl Bound {
             listeners,
             admin,
             feed,
+            hosts,
             config,
             registry,
             metrics,
@@ -132,6 +136,7 @@ impl Bound {
             listeners,
             admin,
             feed,
+            hosts,
             config,
             registry,
             metrics,
@@ -148,7 +153,7 @@ impl Bound {
             metrics.forward.clone(),
             rand::make_rng::<StdRng>(),
         );
-        let engine = options::engine(&config, listeners.local_addrs());
+        let engine = options::engine(&config, hosts, listeners.local_addrs());
         let engine = Engine::new(reader.clone(), forward, metrics.queries.clone(), engine);
 
         let synced = Synced::new(readiness.clone(), reader, metrics.index.clone());

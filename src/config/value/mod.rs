@@ -6,7 +6,7 @@ mod units;
 mod words;
 
 use super::tree::{Content, Node, Place, parse};
-pub(crate) use addresses::{ClusterDomain, Listener, Server, Zone};
+pub(crate) use addresses::{Address, ClusterDomain, HostName, Listener, Server, Zone};
 use std::ops::RangeInclusive;
 pub(crate) use units::{Size, Span};
 pub(crate) use words::{Choice, Count, LogFilter, Path, Switch, Text, UriPath};
