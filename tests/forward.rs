@@ -8,7 +8,7 @@
 mod support;
 
 use gapless::{
-    forward::{Failure, Forwarder, Held, Limits, Options, Route, ZoneRoute},
+    forward::{Failure, Forwarder, Held, Limits, Options, Route, Server, Transport, ZoneRoute},
     lifecycle::Tasks,
     metrics::{Forward, Ignored, Metrics},
     wire::{NameKey, Query, Question, ReplyEdns},
@@ -34,21 +34,27 @@ const WWW: &str = "www.example.org. 60 IN A 192.0.2.1";
 struct Bench {
     forwarder: Forwarder,
     metrics: Forward,
+    registry: Registry,
 }
 
 fn bench(change: impl FnOnce(&mut Options)) -> Bench {
     let mut options = Options::default();
     change(&mut options);
-    let metrics = Metrics::new(&mut Registry::default()).forward;
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry).forward;
     let (tasks, _) = Tasks::new();
     let rng = StdRng::from_seed([7; 32]);
     let forwarder = Forwarder::new(&options, tasks, metrics.clone(), rng);
-    Bench { forwarder, metrics }
+    Bench {
+        forwarder,
+        metrics,
+        registry,
+    }
 }
 
 /// A forwarder to these upstreams.
 fn over(upstreams: &[&FakeUpstream]) -> Bench {
-    bench(|options| options.upstreams = upstreams.iter().map(|it| it.address).collect())
+    bench(|options| options.upstreams = upstreams.iter().map(|it| it.address.into()).collect())
 }
 
 fn a(name: &str) -> Question {
@@ -90,6 +96,13 @@ fn lines(held: &Held, spelling: &str) -> Vec<String> {
 }
 
 impl Bench {
+    /// The metrics as they are scraped.
+    fn page(&self) -> String {
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &self.registry).unwrap();
+        page
+    }
+
     async fn ask(&self, name: &str) -> Result<Vec<String>, Failure> {
         let outcome = self.forwarder.resolve(&a(name), Route::Default).await;
         outcome.map(|held| lines(&held, name))
@@ -168,7 +181,7 @@ async fn rfc_2308_a_negative_answer_is_kept_for_the_soas_minimum() {
 #[tokio::test(start_paused = true)]
 async fn a_negative_answer_of_the_clusters_dns_is_not_kept_and_has_a_ttl_of_zero() {
     let upstream = FakeUpstream::start(ZONE).await;
-    let bench = bench(|options| options.cluster_dns = vec![upstream.address]);
+    let bench = bench(|options| options.cluster_dns = vec![upstream.address.into()]);
     for asked in 1..=2 {
         let question = a("gone.example.org.");
         let outcome = bench.forwarder.resolve(&question, Route::ClusterDns).await;
@@ -198,7 +211,7 @@ async fn ask_10_000_times(waiters: usize) -> (usize, usize) {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Hold);
     let bench = bench(|options| {
-        options.upstreams = vec![upstream.address];
+        options.upstreams = vec![upstream.address.into()];
         options.limits = Limits {
             waiters,
             ..Limits::default()
@@ -242,7 +255,7 @@ async fn over_the_limit_of_flights_another_question_is_refused() {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.next(Act::Hold);
     let bench = bench(|options| {
-        options.upstreams = vec![upstream.address];
+        options.upstreams = vec![upstream.address.into()];
         options.limits.flights = 1;
     });
     let forwarder = bench.forwarder.clone();
@@ -362,7 +375,7 @@ async fn a_word_of_one_upstream_is_passed_on_without_waiting_for_one_that_is_not
     let (_kept, gone) = nobody();
     for gone_first in [true, false] {
         let bench = bench(|options| {
-            options.upstreams = vec![upstream.address, gone];
+            options.upstreams = vec![upstream.address.into(), gone.into()];
             options.upstreams.rotate_left(usize::from(gone_first));
         });
         let begun = Instant::now();
@@ -477,20 +490,11 @@ async fn a_lost_question_is_asked_again_after_the_time_that_answers_take_and_a_l
 
 #[tokio::test(start_paused = true)]
 async fn the_state_of_the_upstreams_is_read_at_the_scrape() {
-    let mut registry = Registry::default();
-    let metrics = Metrics::new(&mut registry).forward;
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Silent);
-    let options = Options {
-        upstreams: vec![upstream.address],
-        ..Options::default()
-    };
-    let rng = StdRng::from_seed([7; 32]);
-    let forwarder = Forwarder::new(&options, Tasks::new().0, metrics.clone(), rng);
-    let bench = Bench { forwarder, metrics };
+    let bench = over(&[&upstream]);
     for down in [0, 1] {
-        let mut page = String::new();
-        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        let page = bench.page();
         let address = upstream.address;
         let line = format!("gapless_upstream_down{{upstream=\"{address}\"}} {down}\n");
         assert!(page.contains(&line), "{line} in {page}");
@@ -509,6 +513,18 @@ async fn servfail_of_one_name_does_not_set_an_upstream_aside() {
     first.next(Act::Rcode(2));
     assert_eq!(slow_of(&bench, 2..12).await, 0);
     assert_eq!((first.asked().udp, second.asked().udp), (6, 7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_of_tcp_alone_gets_no_datagram() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let server = Server {
+        address: upstream.address,
+        transport: Transport::Tcp,
+    };
+    let bench = bench(|options| options.upstreams = vec![server]);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    assert_eq!(upstream.asked(), Asked { udp: 0, tcp: 1 });
 }
 
 #[tokio::test(start_paused = true)]
@@ -532,7 +548,7 @@ async fn when_nobody_says_anything_three_questions_go_out_in_four_seconds() {
 #[tokio::test(start_paused = true)]
 async fn upstreams_that_are_not_there_are_unreachable() {
     let (_kept, gone) = nobody();
-    let bench = bench(|options| options.upstreams = vec![gone]);
+    let bench = bench(|options| options.upstreams = vec![gone.into()]);
     assert_eq!(
         bench.ask("www.example.org.").await,
         Err(Failure::Unreachable)
@@ -629,9 +645,9 @@ async fn routes_do_not_share_answers() {
     let cluster = FakeUpstream::start("www.example.org. 30 IN A 10.0.0.1").await;
     let zone = FakeUpstream::start("www.example.org. 30 IN A 10.0.0.2").await;
     let bench = bench(|options| {
-        options.upstreams = vec![first.address];
-        options.cluster_dns = vec![cluster.address];
-        let (upstreams, trust_ad) = (vec![zone.address], false);
+        options.upstreams = vec![first.address.into()];
+        options.cluster_dns = vec![cluster.address.into()];
+        let (upstreams, trust_ad) = (vec![zone.address.into()], false);
         options.routes = vec![ZoneRoute {
             upstreams,
             trust_ad,
@@ -782,7 +798,7 @@ async fn askers_of_a_stale_answer_are_one_question_and_wait_together() {
 async fn over_the_limit_of_flights_a_stale_answer_is_given_at_once() {
     let upstream = FakeUpstream::start(ZONE).await;
     let bench = bench(|options| {
-        options.upstreams = vec![upstream.address];
+        options.upstreams = vec![upstream.address.into()];
         options.limits.flights = 1;
     });
     bench.ask("www.example.org.").await.unwrap();
@@ -816,4 +832,46 @@ async fn a_hit_on_a_thread_without_a_runtime_starts_the_refresh() {
         ok(&["www.example.org. 59 IN A 192.0.2.1"]).ok()
     });
     assert_eq!(upstream.asked(), udp(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn u20_other_upstreams_take_over_between_two_questions_and_those_that_stay_stay_known() {
+    let (former, stays) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    let bench = over(&[&former, &stays]);
+    former.always(Act::Hold);
+    stays.always(Act::Late(Duration::from_millis(600)));
+    let forwarder = bench.forwarder.clone();
+    let mut under_way = JoinSet::new();
+    under_way.spawn(async move {
+        let question = a("www.example.org.");
+        forwarder.resolve(&question, Route::Default).await
+    });
+    former.until_asked(1).await;
+    bench.forwarder.replace_upstreams(&[stays.address.into()]);
+    former.release();
+    let outcome = under_way.join_next().await.unwrap().unwrap();
+    assert_eq!(lines(&outcome.unwrap(), "www.example.org.")[1..], [WWW]);
+    assert_eq!((former.asked(), stays.asked()), (udp(1), udp(0)));
+    // Its answer stays in the cache, and the next question goes to those that are there now.
+    assert!(bench.held("www.example.org.").is_some());
+    bench.ask("gone.example.org.").await.unwrap();
+    assert_eq!((former.asked(), stays.asked()), (udp(1), udp(1)));
+    let measured = || {
+        let page = bench.page();
+        let lines = page.lines().filter(|line| line.contains("srtt_seconds{"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = measured();
+    assert_eq!(before.len(), 1, "{before:?}");
+    let (another, stays) = (FakeUpstream::start(ZONE).await.address, stays.address);
+    bench
+        .forwarder
+        .replace_upstreams(&[another.into(), stays.into()]);
+    assert_eq!(measured(), before);
+    bench.forwarder.replace_upstreams(&[]);
+    let nobody = bench.ask("other.example.org.").await;
+    assert_eq!(nobody, Err(Failure::NoUpstreams));
 }

@@ -4,8 +4,8 @@
 use super::{
     section::Section,
     value::{
-        Address, Choice, ClusterDomain, Count, HostName, List, Listener, LogFilter, Or, Path,
-        Server, Size, Span, Switch, Text, UriPath, Zone,
+        Address, Choice, ClusterDomain, Count, HostName, List, Listener, LogFilter, Or, Path, Size,
+        Span, Switch, Text, Upstream, UriPath, Zone,
     },
     *,
 };
@@ -125,7 +125,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
         .chain(&config.cluster.dns)
         .chain(routes.flat_map(|route| &route.upstreams));
     root.require(
-        !servers.any(|server| config.listen.contains(server)),
+        !servers.any(|server| config.listen.contains(&server.address)),
         "a server of forward.upstreams, forward.routes or cluster.dns stands in listen too: queries would come back for ever",
     );
     config
@@ -263,7 +263,7 @@ fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
     );
     let dns = cluster.key(
         "dns",
-        list(0, 16, Server),
+        list(0, 16, Upstream),
         Vec::new(),
         "The cluster's own DNS: asked for cluster names while the index is not synced, and in scope `headless` for the names that are not ours. Without it such names are SERVFAIL until then.",
     );
@@ -390,7 +390,7 @@ fn hosts(hosts: &mut Section<'_>, domain: &NameKey) -> Hosts {
 fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forward {
     let upstreams = forward.key(
         "upstreams",
-        list(0, 16, Server),
+        list(0, 16, Upstream),
         Vec::new(),
         "Servers for every name outside the cluster. Empty: those of `resolv_conf`.",
     );
@@ -401,7 +401,7 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
             "resolv_conf",
             Path,
             "/etc/resolv.conf".into(),
-            "Read once, at the start, if `upstreams` is empty. An address of this server in it is left out.",
+            "Read if `upstreams` is empty, and again whenever it changes. An address of this server in it is left out; a version that names nobody leaves the former servers.",
         ),
         max_in_flight: forward.key(
             "max_in_flight",
@@ -434,7 +434,7 @@ fn routes(forward: &mut Section<'_>, domain: &NameKey) -> Vec<Route> {
             let zones = route.key("zones", list(1, 64, Zone), Vec::new(), "whose names go there");
             let upstreams = route.key(
                 "upstreams",
-                list(1, 16, Server),
+                list(1, 16, Upstream),
                 Vec::new(),
                 "the servers that are asked",
             );

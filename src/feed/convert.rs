@@ -5,11 +5,16 @@ mod object;
 
 use crate::model::{
     Endpoint, EndpointSlice, Label, Object, ObjectKey, Pod, Port, Protocol, Service, ServiceKind,
-    Source,
+    Source, Unreadable,
 };
 use serde::de::DeserializeOwned;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
+/// The label that says which service a slice belongs to.
+const OWNER: &str = "kubernetes.io/service-name";
 /// Longest name in wire form, the root's zero octet included (RFC 1035 §2.3.4).
 const MAX_NAME_LEN: usize = 255;
 
@@ -20,6 +25,8 @@ pub(super) struct Converted {
     pub key: ObjectKey,
     /// The object; `None` if DNS has no use for it: a slice of no service, a pod that holds no address.
     pub object: Option<Object>,
+    /// When that happened for which it was changed, since 1970, if it says so.
+    pub triggered: Option<Duration>,
     /// The fields that were left out of it.
     pub ignored: Vec<Malformed>,
 }
@@ -55,6 +62,31 @@ pub(super) fn key(source: Source, json: &str) -> Result<ObjectKey, Malformed> {
     read(source, json, |_: object::Plain, _, _| Ok(None)).map(|converted| converted.key)
 }
 
+/// What is left of an object that is malformed: that it exists. `None` if even its key is unreadable, or if it is a slice
+/// of no service.
+pub(super) fn remnant(source: Source, json: &str) -> Option<Object> {
+    let key = rough_key(source, json);
+    let named = source == Source::Namespaces || Label::new(&key.namespace).is_ok();
+    if key.name.is_empty() || !named {
+        return None;
+    }
+    let slices = [Source::EndpointSlices, Source::ForeignEndpointSlices];
+    let service = if slices.contains(&source) {
+        let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+        match &value["metadata"]["labels"] {
+            serde_json::Value::Object(labels) => match labels.get(OWNER)? {
+                serde_json::Value::String(owner) => Some(Label::new(owner).ok()?),
+                _ => None,
+            },
+            serde_json::Value::Null => return None,
+            _ => None,
+        }
+    } else {
+        None
+    };
+    Some(Object::Unreadable(Unreadable { key, service }))
+}
+
 /// A field and what was expected there; the key is added by [`read`].
 struct Wrong {
     field: String,
@@ -76,10 +108,12 @@ where
         .map_err(|_| malformed(rough_key(source, json), diagnose::<T>(json)))?;
     let key = checked_key(source, object.as_ref())
         .map_err(|wrong| malformed(rough_key(source, json), wrong))?;
+    let triggered = triggered(object.as_ref());
     let mut ignored = Vec::new();
     match rule(object, key.clone(), &mut ignored) {
         Ok(object) => Ok(Converted {
             object,
+            triggered,
             ignored: (ignored.into_iter())
                 .map(|wrong| malformed(key.clone(), wrong))
                 .collect(),
@@ -87,6 +121,15 @@ where
         }),
         Err(wrong) => Err(malformed(key, wrong)),
     }
+}
+
+/// What the annotation `endpoints.kubernetes.io/last-change-trigger-time` says; a time that cannot be read is none.
+fn triggered(metadata: &object::Metadata) -> Option<Duration> {
+    let time = metadata.annotations.as_ref()?.triggered.as_ref()?;
+    let time: jiff::Timestamp = time.parse().ok()?;
+    time.duration_since(jiff::Timestamp::UNIX_EPOCH)
+        .try_into()
+        .ok()
 }
 
 /// Parses once more, slowly, to learn which field it was.
@@ -181,7 +224,6 @@ fn endpoint_slice(
     key: ObjectKey,
     ignored: &mut Vec<Wrong>,
 ) -> Result<Option<Object>, Wrong> {
-    const OWNER: &str = "kubernetes.io/service-name";
     let owner = (object.metadata.labels).and_then(|labels| labels.service);
     let Some(owner) = owner.filter(|owner| !owner.is_empty()) else {
         return Ok(None);

@@ -5,15 +5,16 @@
 use crate::{
     forward::{
         Failure,
-        choice::Choice,
+        choice::{Choice, Health},
         query::{Draw, Heard, Outgoing},
-        upstream,
+        server::Server,
+        upstream::Upstream,
     },
     metrics::{self, Forward, Sent},
     wire::{Question, Rcode, Response},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// Most questions that one asker can cause, each by a socket of its own: what is lost twice is not worth a storm (RFC 9520 §3.1).
@@ -24,29 +25,47 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// sends that all leave within it are lost together.
 const LAST_AFTER: Duration = Duration::from_secs(2);
 
-/// The upstreams of one route. Every clone is a handle to the same ones.
-#[derive(Clone, Debug)]
+/// The upstreams of one route.
+#[derive(Debug)]
 pub(super) struct Upstreams {
-    pub(super) servers: Arc<[SocketAddr]>,
-    choice: Arc<Choice>,
+    pub(super) servers: Box<[Arc<Upstream>]>,
+    choice: Choice,
 }
 
 impl Upstreams {
-    pub(super) fn new(servers: &[SocketAddr]) -> Self {
+    pub(super) fn new(servers: &[Server]) -> Self {
+        Self {
+            servers: [].into(),
+            choice: Choice::new([].into()),
+        }
+        .replaced_by(servers)
+    }
+
+    /// Other servers in their place. Those that stay are the same ones, and what is known of them is kept.
+    pub(super) fn replaced_by(&self, servers: &[Server]) -> Self {
+        let known = self.choice.health();
+        let each = servers.iter().map(|server| {
+            match self.servers.iter().position(|it| it.server == *server) {
+                Some(at) => (Arc::clone(&self.servers[at]), known[at]),
+                None => (Arc::new(Upstream::new(server)), Health::default()),
+            }
+        });
+        let (servers, health): (Vec<_>, Vec<_>) = each.unzip();
         Self {
             servers: servers.into(),
-            choice: Arc::new(Choice::new(servers.len())),
+            choice: Choice::new(health.into()),
         }
     }
 
     /// What is known of each.
-    pub(super) fn known(&self) -> impl Iterator<Item = metrics::Upstream> {
+    pub(super) fn known(&self) -> Vec<metrics::Upstream> {
         let each = self.servers.iter().zip(self.choice.health());
-        each.map(|(address, health)| metrics::Upstream {
-            address: *address,
+        let each = each.map(|(upstream, health)| metrics::Upstream {
+            name: upstream.to_string(),
             round_trip: health.round_trip(),
             down: health.is_down(),
-        })
+        });
+        each.collect()
     }
 }
 
@@ -162,11 +181,8 @@ pub(super) async fn ask(
             resend_at = exchange.plan.resend_at(started, sent_at, timeout);
             let query = Outgoing::new(question, send.edns, draw());
             under_way.push(async move {
-                let server = upstreams.servers[send.upstream];
-                let heard = match send.tcp {
-                    false => upstream::udp(&query, server, metrics).await,
-                    true => upstream::tcp(&query, server, metrics).await,
-                };
+                let server = &upstreams.servers[send.upstream];
+                let heard = server.ask(&query, send.tcp, metrics).await;
                 (send, sent_at, heard)
             });
         }
@@ -265,7 +281,7 @@ impl Exchange<'_> {
             }
             Heard::Unreachable(error) => {
                 self.metrics.sent(Sent::Unreachable);
-                let upstream = self.upstreams.servers[send.upstream];
+                let upstream = &self.upstreams.servers[send.upstream];
                 tracing::debug!(%upstream, %error, "upstream not reached");
                 Next::Send(self.plan.next_fresh())
             }

@@ -17,6 +17,7 @@ mod held;
 mod inflight;
 mod query;
 mod resolv_conf;
+mod server;
 mod stale;
 mod upstream;
 
@@ -24,6 +25,7 @@ pub use exchange::SENDS;
 pub use held::Held;
 pub use inflight::Limits;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
+pub use server::{Server, Transport};
 
 use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
@@ -31,6 +33,7 @@ use crate::{
     metrics::{self, Limit},
     wire::{Ede, Question},
 };
+use arc_swap::ArcSwap;
 use exchange::Upstreams;
 use failures::Failures;
 use inflight::{Flight, Inflight, Seat, Waiter};
@@ -39,7 +42,6 @@ use rand::rngs::StdRng;
 use stale::{CLIENT_PATIENCE, State};
 use std::{
     fmt,
-    net::SocketAddr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
 };
@@ -71,7 +73,7 @@ impl Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneRoute {
     /// Its upstreams.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
     /// As [`Options::trust_ad`].
     pub trust_ad: bool,
 }
@@ -80,9 +82,9 @@ pub struct ZoneRoute {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Upstreams of [`Route::Default`].
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
     /// Upstreams of [`Route::ClusterDns`].
-    pub cluster_dns: Vec<SocketAddr>,
+    pub cluster_dns: Vec<Server>,
     /// The routes [`Route::Zone`].
     pub routes: Vec<ZoneRoute>,
     /// Octets of memory for answers.
@@ -177,7 +179,8 @@ struct Shared {
 /// A route as it is configured.
 #[derive(Debug)]
 struct Configured {
-    upstreams: Upstreams,
+    /// Questions under way stay with those that they began with.
+    upstreams: Arc<ArcSwap<Upstreams>>,
     bounds: Bounds,
     trust_ad: bool,
 }
@@ -189,8 +192,8 @@ impl Forwarder {
             negative: 0,
             ..options.bounds
         };
-        let configured = |upstreams: &[SocketAddr], bounds, trust_ad| Configured {
-            upstreams: Upstreams::new(upstreams),
+        let configured = |upstreams: &[Server], bounds, trust_ad| Configured {
+            upstreams: Arc::new(ArcSwap::from_pointee(Upstreams::new(upstreams))),
             bounds,
             trust_ad,
         };
@@ -216,10 +219,10 @@ impl Forwarder {
             runtime: OnceLock::new(),
         };
         let routes = shared.routes.iter();
-        let measured: Vec<_> = routes.map(|it| it.upstreams.clone()).collect();
+        let measured: Vec<_> = routes.map(|it| Arc::clone(&it.upstreams)).collect();
         shared
             .metrics
-            .upstreams_from(move || measured.iter().flat_map(Upstreams::known).collect());
+            .upstreams_from(move || measured.iter().flat_map(|it| it.load().known()).collect());
         Self {
             shared: Arc::new(shared),
             inflight: Inflight::new(options.limits),
@@ -230,7 +233,16 @@ impl Forwarder {
     /// Has this route any upstream?
     pub fn has_upstreams(&self, route: Route) -> bool {
         let configured = self.shared.configured(route);
-        configured.is_some_and(|it| !it.upstreams.servers.is_empty())
+        configured.is_some_and(|it| !it.upstreams.load().servers.is_empty())
+    }
+
+    /// Gives [`Route::Default`] other upstreams. What is known of those that stay is kept, and so is every answer; questions
+    /// under way come to their end with the former ones.
+    pub fn replace_upstreams(&self, servers: &[Server]) {
+        if let Some(configured) = self.shared.configured(Route::Default) {
+            let replaced = configured.upstreams.load().replaced_by(servers);
+            configured.upstreams.store(Arc::new(replaced));
+        }
     }
 
     /// The answer, if it can be given at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. `recent` is
@@ -367,7 +379,8 @@ impl Shared {
             bounds,
             trust_ad,
         } = self.configured(route).ok_or(Failure::NoUpstreams)?;
-        let asked = exchange::ask(upstreams, question, || self.draw(), &self.metrics).await;
+        let upstreams = upstreams.load_full();
+        let asked = exchange::ask(&upstreams, question, || self.draw(), &self.metrics).await;
         let (key, now) = (Key::new(question, route.number()), now());
         let outcome = asked.map(|response| Arc::new(Entry::new(response, *bounds, *trust_ad, now)));
         match &outcome {

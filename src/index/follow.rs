@@ -14,8 +14,12 @@ const BATCH: usize = 1024;
 pub struct Published<'b> {
     /// When each event was received, in order.
     pub received: &'b [Instant],
+    /// Of those that changed an object and say for what: when that happened, since 1970.
+    pub triggered: &'b [Duration],
     /// When readers could see them.
     pub at: Instant,
+    /// The same, since 1970.
+    pub since_1970: Duration,
     /// Services rebuilt for them.
     pub rebuilt: usize,
 }
@@ -30,23 +34,45 @@ pub async fn follow(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut received = Vec::with_capacity(BATCH);
-    while events.recv_many(&mut batch, BATCH).await > 0 {
+    let mut triggered = Vec::new();
+    loop {
+        let deadline = index.next_deadline();
+        tokio::select! {
+            count = events.recv_many(&mut batch, BATCH) => if count == 0 {
+                return;
+            },
+            () = until(deadline) => {}
+        }
         received.clear();
+        triggered.clear();
+        let (now, since_1970) = clock();
+        index.tell_time(now);
         for event in batch.drain(..) {
             received.push(event.received);
-            index.apply(event.change);
+            // The annotation stays when something else is changed that DNS does not see.
+            if index.apply(event.change) {
+                triggered.extend(event.triggered);
+            }
         }
-        let (_, since_1970) = clock();
         // Serial numbers are 32 bits wide and wrap (RFC 1982).
         let rebuilt = index.publish(since_1970.as_secs() as u32);
-        let (at, _) = clock();
+        let (at, since_1970) = clock();
         published(
             &index,
             Published {
                 received: &received,
+                triggered: &triggered,
                 at,
+                since_1970,
                 rebuilt,
             },
         );
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }

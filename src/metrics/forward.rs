@@ -17,6 +17,19 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+/// What carries a question to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentOver {
+    /// A datagram.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS.
+    Tls,
+    /// HTTPS.
+    Https,
+}
+
 /// What became of one question sent to one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -58,7 +71,8 @@ pub enum Limit {
     Waiters,
 }
 
-const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+const RESOLV_CONF: [&str; 2] = ["unusable", "taken"];
+const TRANSPORTS: [&str; 4] = ["udp", "tcp", "tls", "https"];
 const SENT: [&str; 6] = [
     "answered",
     "unable",
@@ -82,10 +96,11 @@ type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
 /// Counters of the forwarder, and where its state is read.
 #[derive(Clone, Debug)]
 pub struct Forward {
-    sends: [Counter; 2],
+    sends: [Counter; 4],
     sent: [Counter; 6],
     ignored: [Counter; 5],
     limited: [Counter; 2],
+    resolv_conf: [Counter; 2],
     cache: Arc<CacheSize>,
     upstreams: Arc<Upstreams>,
 }
@@ -118,14 +133,19 @@ impl Forward {
                 ("forward_limited", "limit", LIMITS),
                 "Questions not forwarded because of a limit of this server's",
             ),
+            resolv_conf: counters(
+                registry,
+                ("forward_resolv_conf_changes", "outcome", RESOLV_CONF),
+                "Versions of resolv.conf after the one at the start, by whether they name an upstream",
+            ),
             cache,
             upstreams,
         }
     }
 
     /// Counts a question on its way to an upstream.
-    pub fn send(&self, tcp: bool) {
-        self.sends[usize::from(tcp)].inc();
+    pub fn send(&self, over: SentOver) {
+        self.sends[over as usize].inc();
     }
 
     /// Counts what became of it.
@@ -146,6 +166,11 @@ impl Forward {
     /// Counts a question that met a limit.
     pub fn limited(&self, limit: Limit) {
         self.limited[limit as usize].inc();
+    }
+
+    /// Counts a new version of resolv.conf.
+    pub fn resolv_conf(&self, usable: bool) {
+        self.resolv_conf[usize::from(usable)].inc();
     }
 
     /// Says where the size of the cache is read at each scrape; the first one to say so is heard.

@@ -1,4 +1,4 @@
-//! What is known of every upstream, read at the scrape. The addresses are the configuration's, so that there are few of them
+//! What is known of every upstream, read at the scrape. The names are the configuration's, so that there are few of them
 //! and always the same.
 
 use prometheus_client::{
@@ -7,13 +7,13 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
     registry::Unit,
 };
-use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
 
 /// What is known of one upstream of one route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// Where it is asked.
-    pub address: SocketAddr,
+    /// As the configuration spells it.
+    pub name: String,
     /// The smoothed round-trip, once there is one.
     pub round_trip: Option<Duration>,
     /// Has it failed since it last said anything?
@@ -34,12 +34,12 @@ impl Upstreams {
 impl Collector for Upstreams {
     /// An upstream of several routes has one series: the worse of what they know.
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut all = BTreeMap::<SocketAddr, (Option<Duration>, bool)>::new();
+        let mut all = BTreeMap::<String, (Option<Duration>, bool)>::new();
         for it in self.0.get().map_or_else(Vec::new, |read| read()) {
-            let known = all.entry(it.address).or_default();
+            let known = all.entry(it.name).or_default();
             *known = (known.0.max(it.round_trip), known.1 | it.down);
         }
-        let label = |address: &SocketAddr| [("upstream", address.to_string())];
+        let label = |name| [("upstream", name)];
         let help = "Smoothed time from a question to the upstream's answer.";
         let mut family = encoder.encode_descriptor(
             "upstream_srtt",
@@ -47,18 +47,18 @@ impl Collector for Upstreams {
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
-        for (address, (round_trip, _)) in &all {
+        for (name, (round_trip, _)) in &all {
             if let Some(round_trip) = round_trip {
                 let gauge = ConstGauge::new(round_trip.as_secs_f64());
-                gauge.encode(family.encode_family(&label(address))?)?;
+                gauge.encode(family.encode_family(&label(name.as_str()))?)?;
             }
         }
         let help = "1 while the upstream has failed and said nothing since, otherwise 0.";
         let mut family =
             encoder.encode_descriptor("upstream_down", help, None, MetricType::Gauge)?;
-        for (address, (_, down)) in &all {
+        for (name, (_, down)) in &all {
             let gauge = ConstGauge::new(i64::from(*down));
-            gauge.encode(family.encode_family(&label(address))?)?;
+            gauge.encode(family.encode_family(&label(name.as_str()))?)?;
         }
         Ok(())
     }
@@ -79,15 +79,15 @@ mod tests {
     fn an_upstream_of_several_routes_has_one_series() {
         let mut registry = Registry::default();
         let forward = crate::metrics::Metrics::new(&mut registry).forward;
-        let upstream = |address: &str, ms: Option<u64>, down| Upstream {
-            address: address.parse().unwrap(),
+        let upstream = |name: &str, ms: Option<u64>, down| Upstream {
+            name: name.to_owned(),
             round_trip: ms.map(Duration::from_millis),
             down,
         };
         forward.upstreams_from(move || {
             vec![
                 upstream("192.0.2.1:53", Some(2), false),
-                upstream("[2001:db8::1]:53", None, false),
+                upstream("tls://192.0.2.1:853#dns.example", None, false),
                 upstream("192.0.2.1:53", Some(250), true),
             ]
         });
@@ -102,7 +102,7 @@ mod tests {
             [
                 r#"gapless_upstream_srtt_seconds{upstream="192.0.2.1:53"} 0.25"#,
                 r#"gapless_upstream_down{upstream="192.0.2.1:53"} 1"#,
-                r#"gapless_upstream_down{upstream="[2001:db8::1]:53"} 0"#,
+                r#"gapless_upstream_down{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
             ]
         );
     }

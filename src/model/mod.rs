@@ -4,7 +4,10 @@
 mod name;
 
 pub use name::{InvalidName, Label, ObjectKey};
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// One watched collection. The two slice watches are kept apart because a slice whose labels change leaves one of
 /// them and enters the other, in either order.
@@ -64,6 +67,9 @@ pub enum Change {
 pub struct Event {
     /// When the bytes arrived; `received → answerable` is measured from here.
     pub received: Instant,
+    /// When that happened in the cluster for which the object was changed, since 1970, if the object says so:
+    /// `last change → answerable` is measured from here. Only a change that a watch told has it, not a list's object.
+    pub triggered: Option<Duration>,
     /// What happened.
     pub change: Change,
 }
@@ -79,6 +85,8 @@ pub enum Object {
     Namespace(ObjectKey),
     /// See [`Pod`].
     Pod(Pod),
+    /// See [`Unreadable`].
+    Unreadable(Unreadable),
 }
 
 impl Object {
@@ -89,6 +97,7 @@ impl Object {
             Self::EndpointSlice(slice) => &slice.key,
             Self::Namespace(key) => key,
             Self::Pod(pod) => &pod.key,
+            Self::Unreadable(object) => &object.key,
         }
     }
 }
@@ -181,4 +190,13 @@ pub struct Pod {
     pub key: ObjectKey,
     /// `status.podIPs`.
     pub addresses: Box<[IpAddr]>,
+}
+
+/// An object that exists and is malformed: what it would say about its names is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// The service that a slice belongs to; `None` for other kinds, and if the slice does not say that either.
+    pub service: Option<Label>,
 }

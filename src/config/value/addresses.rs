@@ -42,32 +42,6 @@ impl Word for Address {
     }
 }
 
-/// The address of another DNS server; without a port it is 53.
-pub(crate) struct Server;
-
-impl Word for Server {
-    type Value = SocketAddr;
-
-    fn expected(&self) -> String {
-        "an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`".to_owned()
-    }
-
-    fn parse(&self, text: &str) -> Option<SocketAddr> {
-        let bare = |ip: IpAddr| SocketAddr::new(ip, 53);
-        let server = text
-            .parse()
-            .or_else(|_| text.parse().map(bare))
-            .ok()
-            .filter(|server: &SocketAddr| server.port() != 0)?;
-        let someone = !server.ip().is_unspecified() && !server.ip().is_multicast();
-        someone.then_some(server)
-    }
-
-    fn show(&self, value: &SocketAddr) -> String {
-        quoted_if_needed(&value.to_string())
-    }
-}
-
 /// Longest cluster domain, in octets of its wire form. A name holds 255: what is left takes the longest service,
 /// namespace and `svc`, or the SOA's `hostmaster`, beside it.
 const MAX_CLUSTER_DOMAIN: usize = 180;
