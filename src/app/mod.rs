@@ -12,7 +12,7 @@ use crate::{
     answer::Hosts,
     config::Config,
     engine::Engine,
-    forward::Forwarder,
+    forward::{Forwarder, Roots},
     index::{self, Index},
     lifecycle::{Drain, Ended, Readiness, Tasks},
     metrics::Metrics,
@@ -51,6 +51,7 @@ pub struct Bound {
     feed: Feed,
     hosts: Hosts,
     config: Config,
+    roots: Roots,
     registry: Registry,
     metrics: Metrics,
     readiness: Readiness,
@@ -91,6 +92,7 @@ impl Bound {
         let feed = Feed::open(&config, &metrics).await?;
         let hosts = options::hosts(&config)?;
         let https = options::https(&config)?;
+        let roots = options::roots(&config)?;
         let mut listeners = Listeners::bind(&config.listen, &options::server(&config))?;
         if let Some(https) = https {
             listeners.bind_https(https)?;
@@ -109,6 +111,7 @@ impl Bound {
             feed,
             hosts,
             config,
+            roots,
             registry,
             metrics,
             readiness: Readiness::default(),
@@ -140,6 +143,7 @@ impl Bound {
             feed,
             hosts,
             config,
+            roots,
             registry,
             metrics,
             readiness,
@@ -157,7 +161,7 @@ impl Bound {
             .as_ref()
             .map_or(given.as_slice(), SystemUpstreams::servers);
         let forward = Forwarder::new(
-            &options::forward(&config, upstreams),
+            &options::forward(&config, roots, upstreams),
             tasks.clone(),
             metrics.forward.clone(),
             rand::make_rng::<StdRng>(),
