@@ -419,13 +419,13 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
             "max_in_flight_per_client",
             Or("off", Count(1..=65_536)),
             Some(256),
-            "Questions under way for one client address, over UDP, TCP and HTTPS together; more are SERVFAIL at once, so that a pod that asks for names without end leaves places to the others. Raise it where many clients have one address.",
+            "Questions asked upstream for one client address, over UDP, TCP and HTTPS together; more are SERVFAIL at once, so that a pod that asks for names without end leaves places to the others. Raise it where many clients have one address.",
         ),
         max_waiters: forward.key(
             "max_waiters",
             Count(1..=65_536),
-            256,
-            "Clients that wait for the same question; it is asked once for all of them, and more are SERVFAIL at once.",
+            10_000,
+            "Clients that wait for the same question, asked once for all of them; more are SERVFAIL at once. A crowd that asks for one name is no attack, and as cluster DNS it is as large as the cluster; one that waits takes some 4 KiB.",
         ),
         trust_ad: forward.key(
             "trust_ad",

@@ -24,17 +24,18 @@ pub struct Limits {
     pub flights: usize,
     /// Askers waiting for one of them.
     pub waiters: usize,
-    /// Questions of one client address, asked or waited for.
+    /// Of those questions, the ones that one client address asked first.
     pub per_client: usize,
 }
 
 impl Default for Limits {
-    /// At 4 s for each, 4096 flights are 1000 unanswered questions a second, and up to 12,288 open files. A node's pods that
-    /// wait for one name at once are fewer than 256, and so are the names that one pod waits for.
+    /// At 4 s for each, 4096 flights are 1000 unanswered questions a second, and up to 12,288 open files. Who waits
+    /// for another's question costs memory and nothing else: a crowd of clients that ask for one name is to be answered.
+    /// The names that one pod asks for at once are fewer than 256.
     fn default() -> Self {
         Self {
             flights: 4096,
-            waiters: 256,
+            waiters: 10_000,
             per_client: 256,
         }
     }

@@ -365,11 +365,11 @@ impl Forwarder {
         let key = Key::new(question, route.number());
         let past = self.shared.cache.get(&key, asked_at);
         let Some(stale) = past.filter(|entry| !entry.is_current(asked_at)) else {
-            let (waiter, _share) = self.board(&key, question, route, client)?;
+            let waiter = self.board(&key, question, route, client)?;
             let outcome = waiter.outcome().await;
             return outcome.unwrap_or(Err(Failure::Dropped)).map(Held::current);
         };
-        if let Ok((waiter, _share)) = self.board(&key, question, route, client) {
+        if let Ok(waiter) = self.board(&key, question, route, client) {
             match timeout(CLIENT_PATIENCE, waiter.outcome()).await {
                 Ok(Some(Ok(entry))) if exchange::is_answer(entry.rcode().into()) => {
                     return Ok(Held::current(entry));
@@ -382,15 +382,15 @@ impl Forwarder {
         Ok(Held::stale(stale))
     }
 
-    /// A seat on the flight of this question, which is under way by then. It is in the client's share: of who leads for as
-    /// long as the flight takes, of who waits for as long as he does.
+    /// A seat on the flight of this question, which is under way by then. It is in the share of the client who leads, for as
+    /// long as it takes; who waits needs a place in his for no longer than it takes to find that out.
     fn board(
         &self,
         key: &Key,
         question: &Question,
         route: Route,
         client: IpAddr,
-    ) -> Result<(Waiter<Outcome>, Option<Share>), Failure> {
+    ) -> Result<Waiter<Outcome>, Failure> {
         let Some(share) = self.shares.take(client) else {
             self.shared.metrics.limited(Limit::Client);
             return Err(Failure::ShareUsedUp);
@@ -403,9 +403,9 @@ impl Forwarder {
                     Some(outcome) => flight.land(outcome),
                     None => self.take_off(flight, question, route, Some(share)),
                 }
-                return Ok((waiter, None));
+                return Ok(waiter);
             }
-            Seat::Waiter(waiter) => return Ok((waiter, Some(share))),
+            Seat::Waiter(waiter) => return Ok(waiter),
             Seat::TooManyWaiters => Limit::Waiters,
             Seat::TooManyFlights => Limit::Flights,
         };

@@ -1,4 +1,4 @@
-//! How many questions each client has under way, and how many it may have: a flood of one is not to take the places of all. It
+//! How many questions are asked for each client, and how many may be: a flood of one is not to take the places of all. It
 //! knows a client by its address, and of a question nothing.
 
 use std::{
