@@ -64,7 +64,7 @@ pub(super) async fn drive(
         tokio::select! {
             biased;
             read = reader.read_buf(&mut exchange.input) => match read {
-                Err(error) => break Ended::Broken(error),
+                Err(error) => break Ended::of_stream(error),
                 Ok(0) => break Ended::ByServer,
                 Ok(_) => match exchange.take_replies() {
                     Err(error) => break Ended::Broken(error),
