@@ -40,6 +40,8 @@ async fn the_gap_and_the_stale_answers_of_gapless_and_of_what_is_in_use_today() 
         }
         stage.take_away(&set, pods).await;
     }
+    let answerable = stage.gapless.metrics().await.answerable();
+    println!("\nFrom a change's receipt to its answer, by gapless's own histogram: {answerable}");
 }
 
 /// The same in small, for every change: that the test sees a gap where there is one, and none at gapless.
