@@ -353,6 +353,46 @@ forward:
 }
 
 #[test]
+fn static_names_are_refused_with_their_place() {
+    let wrong = "\
+cluster: {domain: k8s.example}
+hosts:
+  entries:
+    - names: [a.example, b.example]
+      addresses: [192.0.2.1, 2001:db8::1]
+    - {names: [B.example.], addresses: [192.0.2.1]}
+    - {names: [c.example]}
+    - {names: [web.shop.svc.k8s.example], addresses: [192.0.2.1]}
+    - {names: [\"*.example\"], addresses: [192.0.2.1:53], name: x}
+";
+    let expected = [
+        "6:7: hosts.entries[1]: the name `b.example.` has addresses already, in line 4",
+        "7:7: hosts.entries[2]: a static name needs names and addresses",
+        "8:7: hosts.entries[3]: the name `web.shop.svc.k8s.example.` is the cluster's to give",
+        "9:16: hosts.entries[4].names: expected a name such as `db.corp.example`: labels of letters, digits, `-` and `_`; found the text `*.example`",
+        "9:42: hosts.entries[4].addresses: expected an address `IP`; found the text `192.0.2.1:53`",
+        "9:57: hosts.entries[4].name: unknown key; did you mean `names`?",
+    ];
+    let said = refusal(wrong);
+    let problems: Vec<_> = said.lines().filter(|line| !line.contains(" | ")).collect();
+    assert_eq!(problems, expected);
+
+    let hosts = |entries: usize, names: usize| {
+        let entry = |entry| {
+            let names: Vec<_> = (0..names).map(|name| format!("n{name}.h{entry}")).collect();
+            let names = names.join(", ");
+            format!("  - {{names: [{names}], addresses: [192.0.2.1, 2001:db8::1]}}\n")
+        };
+        let entries: String = (0..entries).map(entry).collect();
+        parse(&format!("hosts:\n  entries:\n{entries}"))
+    };
+    assert_eq!(hosts(10_000, 1).unwrap().hosts.entries.len(), 10_000);
+    assert!(hosts(10_001, 1).is_err() && hosts(1, 17).is_err());
+    let said = hosts(626, 16).unwrap_err().to_string();
+    assert!(said.contains("more than 10000 static names"), "{said}");
+}
+
+#[test]
 fn flags_take_the_place_of_keys() {
     let file = "listen: [10.0.0.1:53]\ncluster: {domain: other.example, ttl: {pod: 2s}}\nlog: {format: json}\n";
     let serve = flags(&[
@@ -392,6 +432,76 @@ fn flags_take_the_place_of_keys() {
     expected.log.format = Format::Text;
     expected.log.level = "gapless=debug,warn".to_owned();
     assert_eq!(config, expected);
+}
+
+#[test]
+fn an_upstream_is_written_with_its_transport_and_the_name_that_it_proves() {
+    let cases = [
+        ("192.0.2.1", "192.0.2.1:53"),
+        ("2001:db8::1", "[2001:db8::1]:53"),
+        ("tcp://192.0.2.1", "tcp://192.0.2.1:53"),
+        ("tls://192.0.2.1", "tls://192.0.2.1:853"),
+        ("tls://192.0.2.1#192.0.2.1", "tls://192.0.2.1:853"),
+        (
+            "tls://[2001:db8::1]:8853#dns.example",
+            "tls://[2001:db8::1]:8853#dns.example",
+        ),
+        ("https://192.0.2.1", "https://192.0.2.1:443/dns-query"),
+        (
+            "https://192.0.2.1:8443/a?b#dns.example",
+            "https://192.0.2.1:8443/a?b#dns.example",
+        ),
+    ];
+    for (written, shown) in cases {
+        for text in [written, shown] {
+            let config = parse(&format!("forward: {{upstreams: ['{text}']}}")).unwrap();
+            assert_eq!(config.forward.upstreams[0].to_string(), shown, "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_upstream_is_refused_with_what_may_be_meant() {
+    let cases = [
+        ("tlS://192.0.2.1", "did you mean `tls://`?"),
+        ("dot://192.0.2.1", "did you mean `tls://`?"),
+        ("http://192.0.2.1", "did you mean `https://`?"),
+        ("udp://192.0.2.1", "UDP is what an address alone says"),
+        ("quic://192.0.2.1", "there is no such transport"),
+        ("://192.0.2.1", "there is no such transport"),
+        (
+            "192.0.2.1#dns.example",
+            "a name stands with `tls://` or `https://` only",
+        ),
+        (
+            "tcp://192.0.2.1#dns.example",
+            "a name stands with `tls://` or `https://` only",
+        ),
+        (
+            "dns.example",
+            "`dns.example` is a name, whose address nobody would know; it stands after `#`",
+        ),
+        (
+            "https://dns.example/dns-query",
+            "`dns.example` is a name, whose address nobody would know; it stands after `#`",
+        ),
+        ("tls://192.0.2.1#", "`` is the name of no server"),
+        (
+            "tls://192.0.2.1/dns-query",
+            "`192.0.2.1/dns-query` is no address",
+        ),
+        ("https://192.0.2.1/a b", "no URI has such a path"),
+        ("tls://0.0.0.0", "nobody can be at `0.0.0.0`"),
+        ("192.0.2.1:0", "nobody can be at `192.0.2.1:0`"),
+    ];
+    for (text, hint) in cases {
+        let refused = parse(&format!("cluster: {{dns: ['{text}']}}")).unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains(&format!(": {hint}\n")),
+            "{text}: {refused}"
+        );
+    }
 }
 
 #[test]
