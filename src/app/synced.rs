@@ -45,6 +45,8 @@ impl Synced {
         for (source, awaited) in &mut self.awaited {
             self.metrics
                 .set_objects(source.name(), index.count(*source), snapshot.knows(*source));
+            self.metrics
+                .set_repairs(source.name(), index.repaired(*source));
             if snapshot.knows(*source) {
                 awaited.take();
             } else if awaited.is_none() {

@@ -89,6 +89,8 @@ pub struct Index {
     objects: [HashMap<ObjectKey, Listed>; Source::ALL.len()],
     /// Counts the lists of each source, to tell what the last one did not name.
     generations: [u64; Source::ALL.len()],
+    /// Counts what comparisons found to be otherwise than it was held.
+    repaired: [u64; Source::ALL.len()],
     /// The slices that name a service.
     slices: HashMap<ObjectKey, BTreeSet<(Source, ObjectKey)>>,
     /// How many Services and Namespace objects say that a namespace exists.
@@ -126,6 +128,7 @@ impl Index {
         let index = Self {
             objects: <_>::default(),
             generations: <_>::default(),
+            repaired: <_>::default(),
             slices: HashMap::new(),
             namespaces: HashMap::new(),
             fading: Fading::default(),
@@ -153,8 +156,20 @@ impl Index {
     /// [`Self::publish`].
     pub fn apply(&mut self, change: Change) -> bool {
         match change {
-            Change::ListStarted(source) => self.generations[source as usize] += 1,
-            Change::ListDone(source) => self.sweep(source),
+            Change::ListStarted(source) | Change::AuditStarted(source) => {
+                self.generations[source as usize] += 1;
+            }
+            Change::ListDone(source) => {
+                self.sweep(source);
+                self.set_known(source, true);
+            }
+            Change::Confirmed(_) => {}
+            Change::Audited(source, object) => {
+                let differs = self.upsert(source, object);
+                self.repaired[source as usize] += u64::from(differs);
+                return differs;
+            }
+            Change::AuditDone(source) => self.repaired[source as usize] += self.sweep(source),
             Change::Lost(source) => self.set_known(source, false),
             Change::Apply(source, object) => return self.upsert(source, object),
             Change::Delete(source, key) => return self.remove(source, &key),
@@ -187,13 +202,18 @@ impl Index {
         self.objects[source as usize].len()
     }
 
+    /// How many objects of a source were otherwise than a comparison found them.
+    pub const fn repaired(&self, source: Source) -> u64 {
+        self.repaired[source as usize]
+    }
+
     fn set_known(&mut self, source: Source, known: bool) {
         let before = std::mem::replace(&mut self.working.known[source as usize], known);
         self.touched |= before != known;
     }
 
-    /// What the list that ends did not name is gone.
-    fn sweep(&mut self, source: Source) {
+    /// What the list that ends did not name is gone; says how much that is.
+    fn sweep(&mut self, source: Source) -> u64 {
         let generation = self.generations[source as usize];
         let objects = &mut self.objects[source as usize];
         let gone = objects.extract_if(|_, listed| listed.generation != generation);
@@ -201,13 +221,15 @@ impl Index {
         let (one, other) = (Source::EndpointSlices, Source::ForeignEndpointSlices);
         let fed = &self.working.options.sources;
         let may_move = fed.contains(&one) && fed.contains(&other);
-        for (_, listed) in gone.collect::<Vec<_>>() {
+        let gone: Vec<_> = gone.collect();
+        let count = gone.len() as u64;
+        for (_, listed) in gone {
             self.link(source, &listed.object, false);
             if may_move {
                 self.fade(listed.object, None, FADING_AFTER_A_LIST);
             }
         }
-        self.set_known(source, true);
+        count
     }
 
     fn upsert(&mut self, source: Source, object: Object) -> bool {

@@ -14,6 +14,7 @@ type Labels = [(&'static str, &'static str); 1];
 pub struct Index {
     objects: Family<Labels, Gauge>,
     synced: Family<Labels, Gauge>,
+    repairs: Family<Labels, Counter>,
     rebuilds: Counter,
     publications: Counter,
     answerable: Histogram,
@@ -34,9 +35,14 @@ impl Index {
             }
             family
         };
+        let repairs = Family::<Labels, Counter>::default();
+        for source in SOURCES {
+            drop(repairs.get_or_create(&[("source", source)]));
+        }
         let index = Self {
             objects: gauges(),
             synced: gauges(),
+            repairs,
             rebuilds: Counter::default(),
             publications: Counter::default(),
             answerable,
@@ -51,6 +57,11 @@ impl Index {
             "index_synced",
             "Whether a source is listed whole and can be relied on",
             index.synced.clone(),
+        );
+        registry.register(
+            "index_repairs",
+            "Objects that were not as a consistent list had them, by source",
+            index.repairs.clone(),
         );
         registry.register(
             "index_rebuilds",
@@ -82,6 +93,7 @@ impl Index {
         for source in SOURCES.iter().filter(|source| !fed.contains(source)) {
             self.objects.remove(&[("source", source)]);
             self.synced.remove(&[("source", source)]);
+            self.repairs.remove(&[("source", source)]);
         }
     }
 
@@ -92,6 +104,12 @@ impl Index {
             .get_or_create(&labels)
             .set(i64::try_from(count).unwrap_or(i64::MAX));
         self.synced.get_or_create(&labels).set(known.into());
+    }
+
+    /// Sets how many objects were repaired since the start.
+    pub fn set_repairs(&self, source: &'static str, repaired: u64) {
+        let repairs = self.repairs.get_or_create(&[("source", source)]);
+        repairs.inc_by(repaired.saturating_sub(repairs.get()));
     }
 
     /// Counts a publication and the services rebuilt for it.

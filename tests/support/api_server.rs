@@ -424,6 +424,7 @@ fn watch_of(
         generation,
         pending,
         ends: Instant::now() + Duration::from_secs(seconds),
+        bookmarked: false,
     };
     let lines = stream::unfold(cursor, |mut cursor| async {
         let line = cursor.next().await?;
@@ -463,6 +464,7 @@ struct Cursor {
     generation: u64,
     pending: VecDeque<Bytes>,
     ends: Instant,
+    bookmarked: bool,
 }
 
 impl Cursor {
@@ -475,12 +477,24 @@ impl Cursor {
                 return Some(Err(io::Error::other("cut on purpose")));
             }
             if self.pending.is_empty() {
+                // As real servers do, two seconds before the end and never from before the beginning.
+                let bookmark = self.ends - Duration::from_secs(2);
+                let wake = if self.bookmarked { self.ends } else { bookmark };
                 tokio::select! {
                     ticked = self.ticks.changed() => ticked.ok()?,
-                    () = tokio::time::sleep_until(self.ends) => return None,
+                    () = tokio::time::sleep_until(wake) => if std::mem::replace(&mut self.bookmarked, true) {
+                        return None;
+                    } else if self.version() >= self.at {
+                        let version = json!({"metadata": {"resourceVersion": self.at.to_string()}});
+                        self.pending.push_back(line("BOOKMARK", &version));
+                    },
                 }
             }
         }
+    }
+
+    fn version(&self) -> u64 {
+        self.shared.state.lock().unwrap().version
     }
 
     /// Reads what happened since; false if the watch is cut.
