@@ -51,6 +51,17 @@ pub struct Options {
     pub cluster_ip_endpoints: bool,
     /// The sources that are fed; the index is synced when each has been listed.
     pub sources: Vec<Source>,
+    /// When a source that is not confirmed any more is stale, and what becomes of its names; `None` if nobody confirms it.
+    pub staleness: Option<Staleness>,
+}
+
+/// What is done when nothing is heard of a source for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staleness {
+    /// How long after the last event, bookmark or list.
+    pub after: Duration,
+    /// Are its names unsure then? Otherwise they are answered with a remark (RFC 8914 §4.4).
+    pub unsure: bool,
 }
 
 /// TTLs by kind of record, in seconds.
@@ -91,6 +102,10 @@ pub struct Index {
     generations: [u64; Source::ALL.len()],
     /// Counts what comparisons found to be otherwise than it was held.
     repaired: [u64; Source::ALL.len()],
+    /// When each source was last known to be as it is held.
+    confirmed: [Option<Instant>; Source::ALL.len()],
+    /// Is it being listed, so that its events confirm nothing yet?
+    listing: [bool; Source::ALL.len()],
     /// The slices that name a service.
     slices: HashMap<ObjectKey, BTreeSet<(Source, ObjectKey)>>,
     /// How many Services and Namespace objects say that a namespace exists.
@@ -121,6 +136,7 @@ impl Index {
             shards: (0..SHARDS).map(|_| Arc::new(Shard::default())).collect(),
             hasher: foldhash::fast::RandomState::default(),
             known: <_>::default(),
+            stale: <_>::default(),
             serial: 0,
         };
         let published = Arc::new(ArcSwap::from_pointee(working.clone()));
@@ -129,6 +145,8 @@ impl Index {
             objects: <_>::default(),
             generations: <_>::default(),
             repaired: <_>::default(),
+            confirmed: <_>::default(),
+            listing: <_>::default(),
             slices: HashMap::new(),
             namespaces: HashMap::new(),
             fading: Fading::default(),
@@ -145,16 +163,41 @@ impl Index {
     /// time lets go at once.
     pub fn tell_time(&mut self, now: Instant) {
         self.dirty.extend(self.fading.tell_time(now));
+        for source in Source::ALL {
+            let stale = self.stale_from(source).is_some_and(|from| from <= now);
+            let before = std::mem::replace(&mut self.working.stale[source as usize], stale);
+            self.touched |= before != stale;
+        }
+    }
+
+    /// When a source is stale if it is not confirmed before.
+    fn stale_from(&self, source: Source) -> Option<Instant> {
+        let after = self.working.options.staleness?.after;
+        Some(self.confirmed(source)? + after)
+    }
+
+    /// When a source was last known to be as it is held: at its last event, bookmark or list.
+    pub const fn confirmed(&self, source: Source) -> Option<Instant> {
+        self.confirmed[source as usize]
     }
 
     /// When [`Self::tell_time`] has something to do next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.fading.next_deadline()
+        let fresh = Source::ALL
+            .into_iter()
+            .filter(|source| !self.working.stale[*source as usize]);
+        let stale_from = fresh.filter_map(|source| self.stale_from(source));
+        self.fading
+            .next_deadline()
+            .into_iter()
+            .chain(stale_from)
+            .min()
     }
 
     /// Takes a change in, and says whether an object is otherwise than it was held. Readers see nothing of it before
     /// [`Self::publish`].
     pub fn apply(&mut self, change: Change) -> bool {
+        self.confirm(&change);
         match change {
             Change::ListStarted(source) | Change::AuditStarted(source) => {
                 self.generations[source as usize] += 1;
@@ -175,6 +218,28 @@ impl Index {
             Change::Delete(source, key) => return self.remove(source, &key),
         }
         false
+    }
+
+    fn confirm(&mut self, change: &Change) {
+        let source = match change {
+            Change::ListStarted(source) => return self.listing[*source as usize] = true,
+            Change::ListDone(source) => {
+                self.listing[*source as usize] = false;
+                *source
+            }
+            Change::Apply(source, _)
+            | Change::Delete(source, _)
+            | Change::Confirmed(source)
+            | Change::AuditDone(source) => *source,
+            Change::AuditStarted(_) | Change::Audited(..) | Change::Lost(_) => return,
+        };
+        if let Some(now) = self.fading.now()
+            && !self.listing[source as usize]
+        {
+            self.confirmed[source as usize] = Some(now);
+            let was_stale = std::mem::take(&mut self.working.stale[source as usize]);
+            self.touched |= was_stale;
+        }
     }
 
     /// Rebuilds what the changes since the last call touched, each service once, and lets readers see it, all at once.
