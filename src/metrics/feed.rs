@@ -133,6 +133,16 @@ impl Feed {
         self.unreadable_files.inc();
     }
 
+    /// How many comparisons were completed so far.
+    pub fn audits_total(&self, source: &str) -> u64 {
+        self.audits[row(source)].get()
+    }
+
+    /// How often a cluster was put back to an earlier state so far.
+    pub fn rewinds_total(&self, source: &str) -> u64 {
+        self.rewinds[row(source)].get()
+    }
+
     /// How many malformed objects were met so far.
     pub fn rejected_total(&self, source: &str) -> u64 {
         self.rejected[row(source)].get()
