@@ -195,7 +195,7 @@ identity: {id: 1.10, version: no}
 7:3: udp.worker: unknown key; did you mean `workers`?
     7 |   worker: 4
       |   ^
-9:9: cluster.dns: expected an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`, after `tcp://` for TCP alone; found a mapping
+9:9: cluster.dns: expected an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`; or `tcp://ADDRESS`, `tls://ADDRESS#NAME`, `https://ADDRESS/PATH#NAME`; found a mapping
     9 |   dns: [[::1]:53]
       |         ^
 11:10: cluster.ttl.pod: expected a duration such as `10s`, in whole seconds, 0s to 1h; found the text `1500ms`
@@ -325,7 +325,7 @@ forward:
         "7:7: forward.routes[2]: a route needs zones and upstreams",
         "8:7: forward.routes[3]: the cluster domain has no route: key cluster.scope says which of its names are answered here, and cluster.dns who is asked for the others",
         "9:15: forward.routes[4].zones: expected a list of 1 to 64: a zone such as `corp.cluster.local`, or `.`; found 0 of them",
-        "9:31: forward.routes[4].upstreams: expected an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`, after `tcp://` for TCP alone; found the text `0.0.0.0`: nobody can be at `0.0.0.0`",
+        "9:31: forward.routes[4].upstreams: expected an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`; or `tcp://ADDRESS`, `tls://ADDRESS#NAME`, `https://ADDRESS/PATH#NAME`; found the text `0.0.0.0`: nobody can be at `0.0.0.0`",
         "9:41: forward.routes[4].zone: unknown key; did you mean `zones`?",
         "10:7: forward.routes[5]: expected keys with their values; found the text `x`",
         "11:6: forward.routes[6]: a route needs zones and upstreams",
@@ -350,6 +350,46 @@ forward:
     };
     assert_eq!(routes(256, 64).unwrap().forward.routes.len(), 256);
     assert!(routes(257, 1).is_err() && routes(1, 65).is_err());
+}
+
+#[test]
+fn static_names_are_refused_with_their_place() {
+    let wrong = "\
+cluster: {domain: k8s.example}
+hosts:
+  entries:
+    - names: [a.example, b.example]
+      addresses: [192.0.2.1, 2001:db8::1]
+    - {names: [B.example.], addresses: [192.0.2.1]}
+    - {names: [c.example]}
+    - {names: [web.shop.svc.k8s.example], addresses: [192.0.2.1]}
+    - {names: [\"*.example\"], addresses: [192.0.2.1:53], name: x}
+";
+    let expected = [
+        "6:7: hosts.entries[1]: the name `b.example.` has addresses already, in line 4",
+        "7:7: hosts.entries[2]: a static name needs names and addresses",
+        "8:7: hosts.entries[3]: the name `web.shop.svc.k8s.example.` is the cluster's to give",
+        "9:16: hosts.entries[4].names: expected a name such as `db.corp.example`: labels of letters, digits, `-` and `_`; found the text `*.example`",
+        "9:42: hosts.entries[4].addresses: expected an address `IP`; found the text `192.0.2.1:53`",
+        "9:57: hosts.entries[4].name: unknown key; did you mean `names`?",
+    ];
+    let said = refusal(wrong);
+    let problems: Vec<_> = said.lines().filter(|line| !line.contains(" | ")).collect();
+    assert_eq!(problems, expected);
+
+    let hosts = |entries: usize, names: usize| {
+        let entry = |entry| {
+            let names: Vec<_> = (0..names).map(|name| format!("n{name}.h{entry}")).collect();
+            let names = names.join(", ");
+            format!("  - {{names: [{names}], addresses: [192.0.2.1, 2001:db8::1]}}\n")
+        };
+        let entries: String = (0..entries).map(entry).collect();
+        parse(&format!("hosts:\n  entries:\n{entries}"))
+    };
+    assert_eq!(hosts(10_000, 1).unwrap().hosts.entries.len(), 10_000);
+    assert!(hosts(10_001, 1).is_err() && hosts(1, 17).is_err());
+    let said = hosts(626, 16).unwrap_err().to_string();
+    assert!(said.contains("more than 10000 static names"), "{said}");
 }
 
 #[test]
@@ -400,7 +440,7 @@ fn a_flag_is_refused_as_its_key_is() {
         (["--listen", "127.0.0.1"], "expected an address `IP:PORT`"),
         (
             ["--upstream", "tpc://192.0.2.1"],
-            "for TCP alone: did you mean `tcp://`?",
+            "PATH#NAME`: did you mean `tcp://`?",
         ),
         (["--scope", "all"], "expected `cluster` or `headless`"),
         (["--cluster-domain", "."], "expected a domain name"),

@@ -9,9 +9,10 @@ mod synced;
 
 use crate::{
     admin::{self, Admin},
+    answer::Hosts,
     config::Config,
     engine::Engine,
-    forward::Forwarder,
+    forward::{Forwarder, Roots},
     index::{self, Index},
     lifecycle::{Drain, Ended, Readiness, Tasks},
     metrics::Metrics,
@@ -48,7 +49,9 @@ pub struct Bound {
     listeners: Listeners,
     admin: Option<Admin>,
     feed: Feed,
+    hosts: Hosts,
     config: Config,
+    roots: Roots,
     registry: Registry,
     metrics: Metrics,
     readiness: Readiness,
@@ -87,7 +90,9 @@ impl Bound {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
         let feed = Feed::open(&config, &metrics).await?;
+        let hosts = options::hosts(&config)?;
         let https = options::https(&config)?;
+        let roots = options::roots(&config)?;
         let mut listeners = Listeners::bind(&config.listen, &options::server(&config))?;
         if let Some(https) = https {
             listeners.bind_https(https)?;
@@ -104,7 +109,9 @@ impl Bound {
             listeners,
             admin,
             feed,
+            hosts,
             config,
+            roots,
             registry,
             metrics,
             readiness: Readiness::default(),
@@ -134,7 +141,9 @@ impl Bound {
             listeners,
             admin,
             feed,
+            hosts,
             config,
+            roots,
             registry,
             metrics,
             readiness,
@@ -152,7 +161,7 @@ impl Bound {
             .as_ref()
             .map_or(given.as_slice(), SystemUpstreams::servers);
         let forward = Forwarder::new(
-            &options::forward(&config, upstreams),
+            &options::forward(&config, roots, upstreams),
             tasks.clone(),
             metrics.forward.clone(),
             rand::make_rng::<StdRng>(),
@@ -163,7 +172,7 @@ impl Bound {
                 system.follow(forward.clone(), metrics.forward.clone(), drain.clone()),
             );
         }
-        let engine = options::engine(&config, listeners.local_addrs());
+        let engine = options::engine(&config, hosts, listeners.local_addrs());
         let engine = Engine::new(reader.clone(), forward, metrics.queries.clone(), engine);
 
         let synced = Synced::new(readiness.clone(), reader, metrics.index.clone());

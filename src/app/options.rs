@@ -1,11 +1,11 @@
 //! The configuration as each part wants to be told of it.
 
 use crate::{
-    answer,
+    answer::{self, Hosts},
     cache::Bounds,
-    config::{self, Config},
+    config::{self, Config, HostsFile},
     engine::{self, Identity},
-    forward::{self, Limits, Server, ZoneRoute},
+    forward::{self, Limits, Roots, Server, ZoneRoute},
     index, model,
     server::{self, Https, Tls, TlsError},
 };
@@ -44,7 +44,7 @@ fn seconds(ttl: Duration) -> u32 {
     u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)
 }
 
-pub(super) fn engine(config: &Config, listening: &[SocketAddr]) -> engine::Options {
+pub(super) fn engine(config: &Config, hosts: Hosts, listening: &[SocketAddr]) -> engine::Options {
     let cluster = &config.cluster;
     let own = listening.iter().map(SocketAddr::ip);
     let (any, nameservers): (Vec<_>, Vec<_>) = own.partition(IpAddr::is_unspecified);
@@ -64,6 +64,7 @@ pub(super) fn engine(config: &Config, listening: &[SocketAddr]) -> engine::Optio
                 .zip(&config.forward.routes)
                 .flat_map(|(number, route)| route.zones.iter().map(move |zone| (zone, number)))
                 .collect(),
+            hosts,
             // With a wildcard address, the one that was asked is the one that is known to reach this server.
             nameservers: if any.is_empty() { nameservers } else { vec![] },
         },
@@ -78,6 +79,34 @@ pub(super) fn engine(config: &Config, listening: &[SocketAddr]) -> engine::Optio
         },
     }
 }
+
+/// The static names; reads their file.
+pub(super) fn hosts(config: &Config) -> anyhow::Result<Hosts> {
+    let mut hosts = Hosts::new(seconds(config.hosts.ttl));
+    for host in &config.hosts.entries {
+        hosts.add(&host.names, &host.addresses)?;
+    }
+    let Some(path) = &config.hosts.file else {
+        return Ok(hosts);
+    };
+    let key = || format!("hosts.file {}", path.display());
+    let text = config::read(path).with_context(key)?;
+    let text = String::from_utf8_lossy(&text);
+    let file = HostsFile::parse(&text, &config.cluster.domain);
+    for bad in file.bad.iter().take(MAX_BAD_LINES) {
+        tracing::warn!("{}: {bad}", key());
+    }
+    if let Some(others) = file.bad.len().checked_sub(MAX_BAD_LINES + 1) {
+        tracing::warn!("{}: and {} more", key(), others + 1);
+    }
+    for (names, address) in &file.lines {
+        hosts.add(names, &[*address]).with_context(key)?;
+    }
+    Ok(hosts)
+}
+
+/// Bad lines of a hosts file that are named one by one.
+const MAX_BAD_LINES: usize = 20;
 
 pub(super) fn server(config: &Config) -> server::Options {
     let cpus = || std::thread::available_parallelism().map_or(1, Into::into);
@@ -119,8 +148,32 @@ pub(super) fn https(config: &Config) -> anyhow::Result<Option<Https>> {
     }))
 }
 
+/// Who may certify upstreams, if one has to be certified; reads the file, or those of the system.
+pub(super) fn roots(config: &Config) -> anyhow::Result<Roots> {
+    let routes = config.forward.routes.iter();
+    let servers = (config.forward.upstreams.iter().chain(&config.cluster.dns))
+        .chain(routes.flat_map(|route| &route.upstreams));
+    let mut encrypted = servers.filter(|it| it.transport.is_encrypted());
+    let Some(server) = encrypted.next() else {
+        return Ok(Roots::default());
+    };
+    if let Some(path) = &config.forward.tls_ca {
+        let file = || format!("forward.tls_ca {}", path.display());
+        let text = fs::read(path).with_context(file)?;
+        return Roots::from_pem(&text).with_context(file);
+    }
+    let system = rustls_native_certs::load_native_certs();
+    let roots = Roots::from_system(system.certs);
+    anyhow::ensure!(
+        !roots.is_empty(),
+        "{server}: the system trusts nobody who could certify it; forward.tls_ca names a file of those who may {:?}",
+        system.errors,
+    );
+    Ok(roots)
+}
+
 /// What the forwarder is told, with these upstreams for everything that has no route.
-pub(super) fn forward(config: &Config, upstreams: &[Server]) -> forward::Options {
+pub(super) fn forward(config: &Config, roots: Roots, upstreams: &[Server]) -> forward::Options {
     forward::Options {
         upstreams: upstreams.to_vec(),
         cluster_dns: config.cluster.dns.clone(),
@@ -139,6 +192,7 @@ pub(super) fn forward(config: &Config, upstreams: &[Server]) -> forward::Options
         },
         prefetch: config.cache.prefetch,
         trust_ad: config.forward.trust_ad,
+        roots,
         limits: Limits {
             flights: config.forward.max_in_flight,
             waiters: config.forward.max_waiters,
@@ -189,11 +243,13 @@ mod tests {
             },
             prefetch: false,
             trust_ad: true,
+            roots: Roots::default(),
             limits: Limits {
                 flights: 6,
                 waiters: 7,
             },
         };
-        assert_eq!(forward(&config, &config.forward.upstreams), expected);
+        let upstreams = &config.forward.upstreams;
+        assert_eq!(forward(&config, Roots::default(), upstreams), expected);
     }
 }

@@ -4,11 +4,12 @@
 use super::{
     section::Section,
     value::{
-        Choice, ClusterDomain, Count, List, Listener, LogFilter, Or, Path, Size, Span, Switch,
-        Text, Upstream, UriPath, Zone,
+        Address, Choice, ClusterDomain, Count, HostName, List, Listener, LogFilter, Or, Path, Size,
+        Span, Switch, Text, Upstream, UriPath, Zone,
     },
     *,
 };
+use crate::answer::{MAX_HOSTS, MAX_OF_ONE_HOST, is_kubernetes};
 use std::collections::HashMap;
 
 pub(crate) const SCOPES: Choice<Scope> =
@@ -81,6 +82,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
     let https = root.section("https", https);
     let source = root.section("source", |source| self::source(source, flags));
     let cluster = root.section("cluster", |cluster| self::cluster(cluster, flags));
+    let hosts = root.section("hosts", |hosts| self::hosts(hosts, &cluster.domain));
     let config = Config {
         listen: given(&flags.listen).unwrap_or(listen),
         admin: flags.admin.map_or(admin, |AdminAddress(admin)| admin),
@@ -88,6 +90,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
         tcp,
         https,
         source,
+        hosts,
         forward: root.section("forward", |forward| self::forward(forward, flags, &cluster.domain)),
         cluster,
         cache: root.section("cache", cache),
@@ -350,6 +353,66 @@ fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
     cluster_config
 }
 
+fn hosts(hosts: &mut Section<'_>, domain: &NameKey) -> Hosts {
+    let mut lines: HashMap<NameKey, u64> = HashMap::new();
+    let entries = hosts.mappings(
+        "entries",
+        MAX_HOSTS,
+        "Names that are answered here before anything else is looked at, and reverse names of their addresses: other types of them are NODATA, names below them are as they were. Not for names that Kubernetes gives (the cluster domain, `svc`, `pod` and what is below).",
+        |host| {
+            let names = host.key(
+                "names",
+                list(1, MAX_OF_ONE_HOST, HostName),
+                Vec::new(),
+                "the first for reverse answers",
+            );
+            let addresses = host.key(
+                "addresses",
+                list(1, MAX_OF_ONE_HOST, Address),
+                Vec::new(),
+                "of each of the names",
+            );
+            host.require(
+                !names.is_empty() && !addresses.is_empty(),
+                "a static name needs names and addresses",
+            );
+            let line = host.place().map_or(0, |place| place.line);
+            for name in &names {
+                host.require(
+                    !is_kubernetes(name, domain),
+                    &format!("the name `{name}` is the cluster's to give"),
+                );
+                if let Some(first) = lines.insert(name.clone(), line) {
+                    host.require(
+                        false,
+                        &format!("the name `{name}` has addresses already, in line {first}"),
+                    );
+                }
+            }
+            Host { names, addresses }
+        },
+    );
+    hosts.require(
+        lines.len() <= MAX_HOSTS,
+        &format!("there are more than {MAX_HOSTS} static names"),
+    );
+    Hosts {
+        entries,
+        file: hosts.key(
+            "file",
+            Or("null", Path),
+            None,
+            "More of them in the format of /etc/hosts, of at most 1 MiB, read at the start: a name has all the addresses that it has there and here. Lines that cannot be used are named in a warning and left out.",
+        ),
+        ttl: ttl(
+            hosts,
+            "ttl",
+            30 * SECOND,
+            "For positive and negative answers about them. Short, because whoever changes an address waits for it after the restart.",
+        ),
+    }
+}
+
 fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forward {
     let upstreams = forward.key(
         "upstreams",
@@ -365,6 +428,12 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
             Path,
             "/etc/resolv.conf".into(),
             "Read if `upstreams` is empty, and again whenever it changes. An address of this server in it is left out; a version that names nobody leaves the former servers.",
+        ),
+        tls_ca: forward.key(
+            "tls_ca",
+            Or("null", Path),
+            None,
+            "A file of PEM certificates of those who may certify servers of `tls://` and `https://`; `null`: those that the system trusts. Read at the start.",
         ),
         max_in_flight: forward.key(
             "max_in_flight",
@@ -439,7 +508,7 @@ fn cache(cache: &mut Section<'_>) -> Cache {
             "size",
             Size(MIB..=64 * GIB),
             64 * MIB,
-            "Keys and answers together; what is used least makes room.",
+            "Keys and answers together, with what the memory's bookkeeping takes; NXDOMAIN and NODATA have a quarter of it. What is used least makes room.",
         ),
         max_ttl: ttl(
             cache,

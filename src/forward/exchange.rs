@@ -8,7 +8,7 @@ use crate::{
         choice::{Choice, Health},
         query::{Draw, Heard, Outgoing},
         server::Server,
-        upstream::Upstream,
+        upstream::{Dialer, Upstream},
     },
     metrics::{self, Forward, Sent},
     wire::{Question, Rcode, Response},
@@ -30,13 +30,15 @@ const LAST_AFTER: Duration = Duration::from_secs(2);
 pub(super) struct Upstreams {
     pub(super) servers: Box<[Arc<Upstream>]>,
     choice: Choice,
+    dialer: Dialer,
 }
 
 impl Upstreams {
-    pub(super) fn new(servers: &[Server]) -> Self {
+    pub(super) fn new(servers: &[Server], dialer: &Dialer) -> Self {
         Self {
             servers: [].into(),
             choice: Choice::new([].into()),
+            dialer: dialer.clone(),
         }
         .replaced_by(servers)
     }
@@ -47,13 +49,17 @@ impl Upstreams {
         let each = servers.iter().map(|server| {
             match self.servers.iter().position(|it| it.server == *server) {
                 Some(at) => (Arc::clone(&self.servers[at]), known[at]),
-                None => (Arc::new(Upstream::new(server)), Health::default()),
+                None => (
+                    Arc::new(Upstream::new(server, &self.dialer)),
+                    Health::default(),
+                ),
             }
         });
         let (servers, health): (Vec<_>, Vec<_>) = each.unzip();
         Self {
             servers: servers.into(),
             choice: Choice::new(health.into()),
+            dialer: self.dialer.clone(),
         }
     }
 

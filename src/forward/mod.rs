@@ -26,6 +26,7 @@ pub use held::Held;
 pub use inflight::Limits;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 pub use server::{Server, Transport};
+pub use upstream::{BadRoots, Roots};
 
 use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
@@ -46,6 +47,7 @@ use std::{
     time::Instant,
 };
 use tokio::{runtime::Handle, time::timeout};
+use upstream::Dialer;
 
 /// Where a question goes. An answer learnt on one route never serves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +99,8 @@ pub struct Options {
     pub prefetch: bool,
     /// Is the AD bit of an upstream of the first two routes believed, and the way to it (RFC 6840 §5.8)?
     pub trust_ad: bool,
+    /// Who may certify encrypted upstreams.
+    pub roots: Roots,
     /// How much may be under way.
     pub limits: Limits,
 }
@@ -112,6 +116,7 @@ impl Default for Options {
             bounds: Bounds::default(),
             prefetch: true,
             trust_ad: false,
+            roots: Roots::default(),
             limits: Limits::default(),
         }
     }
@@ -192,8 +197,9 @@ impl Forwarder {
             negative: 0,
             ..options.bounds
         };
+        let dialer = Dialer::new(&tasks, options.roots.clone(), metrics.clone());
         let configured = |upstreams: &[Server], bounds, trust_ad| Configured {
-            upstreams: Arc::new(ArcSwap::from_pointee(Upstreams::new(upstreams))),
+            upstreams: Arc::new(ArcSwap::from_pointee(Upstreams::new(upstreams, &dialer))),
             bounds,
             trust_ad,
         };
@@ -206,8 +212,8 @@ impl Forwarder {
         let cache = Cache::new(options.cache_bytes, options.cache_message_max);
         let measured = cache.clone();
         metrics.cache_size_from(move || {
-            let size = measured.size();
-            [size.entries, size.bytes, size.evicted]
+            let sizes = measured.size();
+            sizes.map(|size| [size.entries, size.bytes, size.evicted])
         });
         let shared = Shared {
             routes: first.into_iter().chain(zones).collect(),

@@ -1,7 +1,10 @@
 //! What leaves the node and what is kept of it. The cache's size, and what is known of the upstreams, are read
 //! at the scrape.
 
-use crate::metrics::upstreams::{Upstream, Upstreams};
+use crate::metrics::{
+    connections::{Connected, Connections},
+    upstreams::{Upstream, Upstreams},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -16,19 +19,6 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
-
-/// What carries a question to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SentOver {
-    /// A datagram.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS.
-    Tls,
-    /// HTTPS.
-    Https,
-}
 
 /// What became of one question sent to one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +37,7 @@ pub enum Sent {
     Silent,
 }
 
-/// Why a datagram was not taken for an upstream's reply.
+/// Why a datagram or a message was not taken for an upstream's reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
     /// Too short, or not to be taken apart.
@@ -60,6 +50,8 @@ pub enum Ignored {
     WrongId,
     /// Another question than the one sent.
     WrongQuestion,
+    /// Over a connection: nobody waits for it any more.
+    Late,
 }
 
 /// Which limit a question met.
@@ -69,6 +61,8 @@ pub enum Limit {
     Flights,
     /// Askers waiting for one of them.
     Waiters,
+    /// Questions under way over the connections to one upstream: this one waits.
+    Connections,
 }
 
 const RESOLV_CONF: [&str; 2] = ["unusable", "taken"];
@@ -81,26 +75,31 @@ const SENT: [&str; 6] = [
     "unreachable",
     "silent",
 ];
-const IGNORED: [&str; 5] = [
+const IGNORED: [&str; 6] = [
     "malformed",
     "not_reply",
     "wrong_source",
     "wrong_id",
     "wrong_question",
+    "late",
 ];
-const LIMITS: [&str; 2] = ["flights", "waiters"];
+/// Answers with data; NXDOMAIN and NODATA.
+const KINDS: [&str; 2] = ["positive", "negative"];
+const LIMITS: [&str; 3] = ["flights", "waiters", "connections"];
 
-/// The size of the cache: entries, octets, evictions so far.
-type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
+/// The size of the cache, of each of [`KINDS`]: entries, octets, evictions so far.
+type ReadSize = Box<dyn Fn() -> [[u64; 3]; 2] + Send + Sync>;
 
 /// Counters of the forwarder, and where its state is read.
 #[derive(Clone, Debug)]
 pub struct Forward {
     sends: [Counter; 4],
     sent: [Counter; 6],
-    ignored: [Counter; 5],
-    limited: [Counter; 2],
+    ignored: [Counter; 6],
+    limited: [Counter; 3],
     resolv_conf: [Counter; 2],
+    /// What is counted of connections.
+    pub connections: Connections,
     cache: Arc<CacheSize>,
     upstreams: Arc<Upstreams>,
 }
@@ -126,26 +125,27 @@ impl Forward {
             ignored: counters(
                 registry,
                 ("upstream_ignored_datagrams", "reason", IGNORED),
-                "Datagrams to a question's port that were not taken for its reply, by reason",
+                "Datagrams to a question's port, and messages over connections, that were not taken for a reply, by reason",
             ),
             limited: counters(
                 registry,
                 ("forward_limited", "limit", LIMITS),
-                "Questions not forwarded because of a limit of this server's",
+                "Questions that met a limit of this server's",
             ),
             resolv_conf: counters(
                 registry,
                 ("forward_resolv_conf_changes", "outcome", RESOLV_CONF),
                 "Versions of resolv.conf after the one at the start, by whether they name an upstream",
             ),
+            connections: Connections::new(registry),
             cache,
             upstreams,
         }
     }
 
-    /// Counts a question on its way to an upstream.
-    pub fn send(&self, over: SentOver) {
-        self.sends[over as usize].inc();
+    /// Counts a question on its way to an upstream, in a datagram if it is over no connection.
+    pub fn send(&self, over: Option<Connected>) {
+        self.sends[over.map_or(0, |it| it as usize + 1)].inc();
     }
 
     /// Counts what became of it.
@@ -174,7 +174,7 @@ impl Forward {
     }
 
     /// Says where the size of the cache is read at each scrape; the first one to say so is heard.
-    pub fn cache_size_from(&self, read: impl Fn() -> [u64; 3] + Send + Sync + 'static) {
+    pub fn cache_size_from(&self, read: impl Fn() -> [[u64; 3]; 2] + Send + Sync + 'static) {
         self.cache.0.get_or_init(|| Box::new(read));
     }
 
@@ -184,7 +184,7 @@ impl Forward {
     }
 }
 
-fn counters<const N: usize>(
+pub(super) fn counters<const N: usize>(
     registry: &mut Registry,
     (name, label, values): (&'static str, &'static str, [&'static str; N]),
     help: &'static str,
@@ -199,32 +199,31 @@ struct CacheSize(OnceLock<ReadSize>);
 
 impl Collector for CacheSize {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let [entries, bytes, evicted] = self.0.get().map_or([0; 3], |read| read());
+        let sizes = self.0.get().map_or([[0; 3]; 2], |read| read());
         let gauge = |value| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-        let (entries, bytes) = (gauge(entries), gauge(bytes));
-        let help = "Forwarded answers in the cache.";
-        entries.encode(encoder.encode_descriptor(
-            "cache_entries",
-            help,
-            None,
-            entries.metric_type(),
-        )?)?;
+        let entries = sizes.map(|[entries, _, _]| gauge(entries));
+        let help = "Forwarded answers in the cache, by whether they have data.";
+        by_kind(&mut encoder, ("cache_entries", help, None), &entries)?;
+        let bytes = sizes.map(|[_, bytes, _]| gauge(bytes));
         let help = "Memory that the cached answers take, as it counts for the bound.";
-        bytes.encode(encoder.encode_descriptor(
-            "cache_size",
-            help,
-            Some(&Unit::Bytes),
-            bytes.metric_type(),
-        )?)?;
-        let help = "Forwarded answers that left the cache before their time.";
-        let evicted = ConstCounter::new(evicted);
-        evicted.encode(encoder.encode_descriptor(
-            "cache_evictions",
-            help,
-            None,
-            evicted.metric_type(),
-        )?)
+        let family = ("cache_size", help, Some(&Unit::Bytes));
+        by_kind(&mut encoder, family, &bytes)?;
+        let evicted = sizes.map(|[_, _, evicted]| ConstCounter::new(evicted));
+        let help = "Forwarded answers that left the cache to make room.";
+        by_kind(&mut encoder, ("cache_evictions", help, None), &evicted)
     }
+}
+
+fn by_kind<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help, unit): (&str, &str, Option<&Unit>),
+    values: &[M; 2],
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, unit, values[0].metric_type())?;
+    KINDS.iter().zip(values).try_for_each(|(kind, value)| {
+        let labels = [("kind", *kind)];
+        value.encode(family.encode_family(&labels)?)
+    })
 }
 
 impl fmt::Debug for CacheSize {
@@ -242,13 +241,13 @@ mod tests {
     fn the_size_of_the_cache_is_read_at_the_scrape() {
         let mut registry = Registry::default();
         let forward = crate::metrics::Metrics::new(&mut registry).forward;
-        forward.cache_size_from(|| [3, 1000, 7]);
+        forward.cache_size_from(|| [[3, 1000, 7], [2, 500, 0]]);
         let mut page = String::new();
         text::encode(&mut page, &registry).unwrap();
         for line in [
-            "gapless_cache_entries 3\n",
-            "gapless_cache_size_bytes 1000\n",
-            "gapless_cache_evictions_total 7\n",
+            "gapless_cache_entries{kind=\"positive\"} 3\n",
+            "gapless_cache_size_bytes{kind=\"negative\"} 500\n",
+            "gapless_cache_evictions_total{kind=\"positive\"} 7\n",
         ] {
             assert!(page.contains(line), "{line} in {page}");
         }

@@ -594,10 +594,9 @@ impl Cursor {
         if cluster.is_behind {
             return cluster.generation == self.generation;
         }
-        for happened in &cluster.history {
-            if happened.version > self.at {
-                self.pending.extend(self.line_for(happened));
-            }
+        let old = cluster.history.partition_point(|it| it.version <= self.at);
+        for happened in &cluster.history[old..] {
+            self.pending.extend(self.line_for(happened));
         }
         self.at = cluster.version.max(self.at);
         cluster.generation == self.generation

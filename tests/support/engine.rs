@@ -1,7 +1,7 @@
 //! Engines without feeds and listeners: over no names, over given objects, with or without upstreams.
 
 use gapless::{
-    answer::{self, PodNames, Scope},
+    answer::{self, Hosts, PodNames, Scope},
     engine::{Engine, Identity, Options},
     forward::{self, Forwarder},
     index::{self, EndpointNames, Index, Ttl},
@@ -26,14 +26,19 @@ pub fn index_options() -> index::Options {
     }
 }
 
-/// The rules' defaults, and a route that no other test's names take, so that looking for one is measured too.
+/// The rules' defaults; and a route and a static name that no other test asks for, so that looking for one is measured too.
 pub fn answer_options() -> answer::Options {
     let routed = NameKey::from_text("routed.cluster.local").unwrap();
+    let mut hosts = Hosts::new(30);
+    let addresses = ["192.0.2.10", "2001:db8::10"].map(|it| it.parse().unwrap());
+    let name = NameKey::from_text("static.example").unwrap();
+    hosts.add(&[name], &addresses).unwrap();
     answer::Options {
         scope: Scope::Cluster,
         pods: PodNames::Insecure,
         fallthrough: vec![],
         routes: [(&routed, 0)].into_iter().collect(),
+        hosts,
         nameservers: vec![],
     }
 }
@@ -89,11 +94,21 @@ pub fn over(
     upstreams: &forward::Options,
     registry: &mut Registry,
 ) -> Engine {
+    under(answer_options(), reader, upstreams, registry)
+}
+
+/// One under these rules, over this index and these upstreams, counted in this registry.
+pub fn under(
+    answers: answer::Options,
+    reader: index::Reader,
+    upstreams: &forward::Options,
+    registry: &mut Registry,
+) -> Engine {
     let metrics = Metrics::new(registry);
     let rng = StdRng::seed_from_u64(1);
     let forward = Forwarder::new(upstreams, Tasks::new().0, metrics.forward, rng);
     let options = Options {
-        answers: answer_options(),
+        answers,
         has_cluster_dns: !upstreams.cluster_dns.is_empty(),
         tcp_idle_timeout: Duration::from_secs(10),
         identity: Identity::default(),
