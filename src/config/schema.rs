@@ -444,8 +444,8 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
         max_waiters: forward.key(
             "max_waiters",
             Count(1..=65_536),
-            256,
-            "Clients that wait for the same question; it is asked once for all of them, and more are SERVFAIL at once.",
+            10_000,
+            "Clients that wait for the same question, asked once for all of them; more are SERVFAIL at once. A crowd that asks for one name is no attack, and as cluster DNS it is as large as the cluster; one that waits takes some 4 KiB.",
         ),
         trust_ad: forward.key(
             "trust_ad",
