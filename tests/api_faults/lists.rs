@@ -109,3 +109,26 @@ async fn k23_a_service_of_two_thousand_endpoints_that_all_change_is_whole_at_any
     }
     world.until("h-19-99.big.shop", "NOERROR 10.1.19.99").await;
 }
+
+/// And the other 1,999 are right: one object's fault is its own.
+#[tokio::test(start_paused = true)]
+async fn k7_the_names_of_one_malformed_object_among_two_thousand_are_unsure() {
+    let server = shop().await;
+    for n in 0..2_000 {
+        server.apply(&service(&format!("s{n}"), "10.96.1.1"));
+    }
+    let mut malformed = service("s1000", "10.96.1.1");
+    malformed["metadata"]["labels"] = json!(17);
+    server.apply(&malformed);
+    let mut slice = slice("db-2", "db", CONTROLLER, &[]);
+    slice["metadata"]["labels"] = json!(17);
+    server.apply(&slice);
+    let world = World::start(server);
+    world.until("s1999.shop", "NOERROR 10.96.1.1").await;
+    for n in (0..2_000).filter(|n| *n != 1000) {
+        assert_eq!(world.ask(&format!("s{n}.shop")), "NOERROR 10.96.1.1");
+    }
+    assert_eq!(world.ask("s1000.shop"), "SERVFAIL");
+    assert_eq!(world.ask("none.shop"), "NXDOMAIN");
+    assert_eq!(world.feed.rejected_total("services"), 1);
+}
