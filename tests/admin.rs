@@ -140,6 +140,8 @@ async fn the_document_lists_every_family_and_no_other() {
             address: "192.0.2.53:53".parse().unwrap(),
             round_trip: Some(Duration::from_millis(1)),
             down: false,
+            tcp_first: false,
+            lower_case: false,
         }]
     });
     let (_, _, body) = server.get("/metrics").await;

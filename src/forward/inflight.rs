@@ -27,7 +27,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// At 4 s for each, 4096 flights are 1000 unanswered questions a second, and up to 12,288 open files. A node's pods that
+    /// At 5 s for each, 4096 flights are 800 unanswered questions a second, and up to 12,288 open files. A node's pods that
     /// wait for one name at once are fewer than 256.
     fn default() -> Self {
         Self {
@@ -56,7 +56,6 @@ pub(super) enum Seat<T: Clone> {
 pub(super) struct Flight<T: Clone> {
     inflight: Arc<Inflight<T>>,
     key: Key,
-    outcome: Option<T>,
 }
 
 /// A place in the waiting room; it is free again when this is dropped.
@@ -89,7 +88,6 @@ impl<T: Clone> Inflight<T> {
         let flight = Flight {
             inflight: Arc::clone(self),
             key: key.clone(),
-            outcome: None,
         };
         Seat::Leader(flight, Waiter(receiver))
     }
@@ -102,19 +100,23 @@ impl<T: Clone> Inflight<T> {
 }
 
 impl<T: Clone> Flight<T> {
+    /// Gives this outcome to those who wait. Who comes as long as the flight is not dropped gets it as well.
+    pub(super) fn announce(&self, outcome: T) {
+        if let Some(outcomes) = self.inflight.flights().get(self.key.as_bytes()) {
+            outcomes.send_replace(Some(outcome));
+        }
+    }
+
     /// Ends the flight with this outcome. Who asks from now on starts another one: what is to be found in a cache must be
     /// there by now.
-    pub(super) fn land(mut self, outcome: T) {
-        self.outcome = Some(outcome);
+    pub(super) fn land(self, outcome: T) {
+        self.announce(outcome);
     }
 }
 
 impl<T: Clone> Drop for Flight<T> {
     fn drop(&mut self) {
-        let outcomes = self.inflight.flights().remove(self.key.as_bytes());
-        if let (Some(outcomes), Some(outcome)) = (outcomes, self.outcome.take()) {
-            outcomes.send_replace(Some(outcome));
-        }
+        self.inflight.flights().remove(self.key.as_bytes());
     }
 }
 

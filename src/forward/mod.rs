@@ -13,25 +13,28 @@
 mod choice;
 mod exchange;
 mod failures;
+mod habit;
+mod hedge;
 mod held;
 mod inflight;
+mod plan;
 mod query;
 mod resolv_conf;
 mod stale;
 mod upstream;
 
-pub use exchange::SENDS;
 pub use held::Held;
 pub use inflight::Limits;
+pub use plan::SENDS;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 
 use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
     lifecycle::Tasks,
     metrics::{self, Limit},
-    wire::{Ede, Question},
+    wire::{Ede, Question, Response},
 };
-use exchange::Upstreams;
+use exchange::{Exchange, Upstreams};
 use failures::Failures;
 use inflight::{Flight, Inflight, Seat, Waiter};
 use query::Draw;
@@ -95,6 +98,8 @@ pub struct Options {
     pub prefetch: bool,
     /// Is the AD bit of an upstream of the first two routes believed, and the way to it (RFC 6840 §5.8)?
     pub trust_ad: bool,
+    /// Does chance choose the case of a question's letters, which its reply by UDP is to repeat?
+    pub case_randomization: bool,
     /// How much may be under way.
     pub limits: Limits,
 }
@@ -110,6 +115,7 @@ impl Default for Options {
             bounds: Bounds::default(),
             prefetch: true,
             trust_ad: false,
+            case_randomization: true,
             limits: Limits::default(),
         }
     }
@@ -166,6 +172,7 @@ struct Shared {
     /// By [`Route::number`].
     routes: Box<[Configured]>,
     prefetch: bool,
+    case_randomization: bool,
     cache: Cache,
     failures: Failures,
     rng: Mutex<StdRng>,
@@ -209,6 +216,7 @@ impl Forwarder {
         let shared = Shared {
             routes: first.into_iter().chain(zones).collect(),
             prefetch: options.prefetch,
+            case_randomization: options.case_randomization,
             cache,
             failures: Failures::new(),
             rng: Mutex::new(rng),
@@ -342,8 +350,7 @@ impl Forwarder {
     fn take_off(&self, flight: Flight<Outcome>, question: &Question, route: Route) {
         let (shared, question) = (Arc::clone(&self.shared), question.clone());
         drop(self.tasks.brief(async move {
-            let outcome = shared.ask(&question, route).await;
-            flight.land(outcome);
+            shared.fly(flight, &question, route).await;
         }));
     }
 }
@@ -360,34 +367,65 @@ impl Shared {
         current.or_else(|| self.failures.get(key, now))
     }
 
-    /// Asks the upstreams, and keeps what may be kept. A failure takes no answer's place.
-    async fn ask(&self, question: &Question, route: Route) -> Outcome {
-        let Configured {
-            upstreams,
-            bounds,
-            trust_ad,
-        } = self.configured(route).ok_or(Failure::NoUpstreams)?;
-        let asked = exchange::ask(upstreams, question, || self.draw(), &self.metrics).await;
-        let (key, now) = (Key::new(question, route.number()), now());
+    /// Asks the upstreams, for those on this flight, and keeps what may be kept. A failure takes no answer's place; an answer
+    /// that comes too late takes the failure's.
+    async fn fly(&self, flight: Flight<Outcome>, question: &Question, route: Route) {
+        let Some(configured) = self.configured(route) else {
+            return flight.land(Err(Failure::NoUpstreams));
+        };
+        let key = Key::new(question, route.number());
+        let draw = || self.draw();
+        let mut exchange = Exchange::new(&configured.upstreams, question, draw, &self.metrics);
+        let asked = exchange.outcome().await;
+        let outcome = self.keep(&key, configured, asked);
+        let answered = is_answer(&outcome);
+        flight.announce(outcome);
+        if !answered && let Some(late) = exchange.late_answer().await {
+            flight.land(self.keep(&key, configured, Ok(late)));
+        }
+    }
+
+    /// Keeps what the upstreams said, or that they did not.
+    fn keep(
+        &self,
+        key: &Key,
+        configured: &Configured,
+        asked: Result<Response, Failure>,
+    ) -> Outcome {
+        let (
+            now,
+            Configured {
+                bounds, trust_ad, ..
+            },
+        ) = (now(), configured);
         let outcome = asked.map(|response| Arc::new(Entry::new(response, *bounds, *trust_ad, now)));
         match &outcome {
-            Ok(entry) if exchange::is_answer(entry.rcode().into()) => {
-                self.failures.forget(&key);
-                self.cache.put(&key, Arc::clone(entry));
+            Ok(entry) if is_answer(&outcome) => {
+                self.failures.forget(key);
+                self.cache.put(key, Arc::clone(entry));
             }
             _ => {
-                if let Some(held) = self.cache.get(&key, now) {
+                if let Some(held) = self.cache.get(key, now) {
                     held.refresh_failed(now);
                 }
-                self.failures.put(&key, outcome.clone(), now);
+                self.failures.put(key, outcome.clone(), now);
             }
         }
         outcome
     }
 
     fn draw(&self) -> Draw {
-        Draw::new(&mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+        let draw = Draw::new(&mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner));
+        match self.case_randomization {
+            true => draw,
+            false => draw.in_lower_case(),
+        }
     }
+}
+
+/// Is it an answer, and not an upstream's word that it cannot answer?
+fn is_answer(outcome: &Outcome) -> bool {
+    (outcome.as_ref()).is_ok_and(|entry| exchange::is_answer(entry.rcode().into()))
 }
 
 impl fmt::Debug for Shared {

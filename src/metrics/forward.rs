@@ -28,6 +28,8 @@ pub enum Sent {
     Truncated,
     /// A datagram with a wrong ID came first.
     Suspicious,
+    /// A reply came to the question in other letters than it was sent in.
+    Recased,
     /// The network said that there is nobody, or the connection broke.
     Unreachable,
     /// Nothing came in time.
@@ -58,12 +60,24 @@ pub enum Limit {
     Waiters,
 }
 
+/// What became of asking a second time before the longest time-out was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hedge {
+    /// It was done.
+    Sent,
+    /// It was done, and its answer was the first.
+    Won,
+    /// There was no budget left for it.
+    Deferred,
+}
+
 const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
-const SENT: [&str; 6] = [
+const SENT: [&str; 7] = [
     "answered",
     "unable",
     "truncated",
     "suspicious",
+    "recased",
     "unreachable",
     "silent",
 ];
@@ -74,6 +88,7 @@ const IGNORED: [&str; 5] = [
     "wrong_id",
     "wrong_question",
 ];
+const HEDGES: [&str; 3] = ["sent", "won", "deferred"];
 const LIMITS: [&str; 2] = ["flights", "waiters"];
 
 /// The size of the cache: entries, octets, evictions so far.
@@ -83,8 +98,9 @@ type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct Forward {
     sends: [Counter; 2],
-    sent: [Counter; 6],
+    sent: [Counter; 7],
     ignored: [Counter; 5],
+    hedges: [Counter; 3],
     limited: [Counter; 2],
     cache: Arc<CacheSize>,
     upstreams: Arc<Upstreams>,
@@ -112,6 +128,11 @@ impl Forward {
                 registry,
                 ("upstream_ignored_datagrams", "reason", IGNORED),
                 "Datagrams to a question's port that were not taken for its reply, by reason",
+            ),
+            hedges: counters(
+                registry,
+                ("upstream_hedges", "hedge", HEDGES),
+                "Second questions before the longest time-out was over, and what became of them",
             ),
             limited: counters(
                 registry,
@@ -141,6 +162,11 @@ impl Forward {
     /// How many such datagrams there were.
     pub fn ignored_so_far(&self, reason: Ignored) -> u64 {
         self.ignored[reason as usize].get()
+    }
+
+    /// Counts an early second question.
+    pub fn hedged(&self, hedge: Hedge) {
+        self.hedges[hedge as usize].inc();
     }
 
     /// Counts a question that met a limit.

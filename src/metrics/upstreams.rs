@@ -18,6 +18,10 @@ pub struct Upstream {
     pub round_trip: Option<Duration>,
     /// Has it failed since it last said anything?
     pub down: bool,
+    /// Is it asked over TCP first, because datagrams do not come through?
+    pub tcp_first: bool,
+    /// Is it asked in lower case, because it changes letters?
+    pub lower_case: bool,
 }
 
 type Read = Box<dyn Fn() -> Vec<Upstream> + Send + Sync>;
@@ -34,10 +38,13 @@ impl Upstreams {
 impl Collector for Upstreams {
     /// An upstream of several routes has one series: the worse of what they know.
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut all = BTreeMap::<SocketAddr, (Option<Duration>, bool)>::new();
+        let mut all = BTreeMap::<SocketAddr, (Option<Duration>, [bool; 3])>::new();
         for it in self.0.get().map_or_else(Vec::new, |read| read()) {
-            let known = all.entry(it.address).or_default();
-            *known = (known.0.max(it.round_trip), known.1 | it.down);
+            let (round_trip, is) = all.entry(it.address).or_default();
+            *round_trip = it.round_trip.max(*round_trip);
+            for (is, also) in is.iter_mut().zip([it.down, it.tcp_first, it.lower_case]) {
+                *is |= also;
+            }
         }
         let label = |address: &SocketAddr| [("upstream", address.to_string())];
         let help = "Smoothed time from a question to the upstream's answer.";
@@ -53,12 +60,26 @@ impl Collector for Upstreams {
                 gauge.encode(family.encode_family(&label(address))?)?;
             }
         }
-        let help = "1 while the upstream has failed and said nothing since, otherwise 0.";
-        let mut family =
-            encoder.encode_descriptor("upstream_down", help, None, MetricType::Gauge)?;
-        for (address, (_, down)) in &all {
-            let gauge = ConstGauge::new(i64::from(*down));
-            gauge.encode(family.encode_family(&label(address))?)?;
+        let states = [
+            (
+                "upstream_down",
+                "1 while the upstream has failed and said nothing since, otherwise 0.",
+            ),
+            (
+                "upstream_tcp_first",
+                "1 while the upstream is asked over TCP first, because datagrams were lost, otherwise 0.",
+            ),
+            (
+                "upstream_lower_case",
+                "1 while questions to the upstream get no random case, because it changed it, otherwise 0.",
+            ),
+        ];
+        for (nth, (name, help)) in states.into_iter().enumerate() {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (address, (_, is)) in &all {
+                let gauge = ConstGauge::new(i64::from(is[nth]));
+                gauge.encode(family.encode_family(&label(address))?)?;
+            }
         }
         Ok(())
     }
@@ -83,6 +104,8 @@ mod tests {
             address: address.parse().unwrap(),
             round_trip: ms.map(Duration::from_millis),
             down,
+            tcp_first: false,
+            lower_case: !down,
         };
         forward.upstreams_from(move || {
             vec![
@@ -103,6 +126,10 @@ mod tests {
                 r#"gapless_upstream_srtt_seconds{upstream="192.0.2.1:53"} 0.25"#,
                 r#"gapless_upstream_down{upstream="192.0.2.1:53"} 1"#,
                 r#"gapless_upstream_down{upstream="[2001:db8::1]:53"} 0"#,
+                r#"gapless_upstream_tcp_first{upstream="192.0.2.1:53"} 0"#,
+                r#"gapless_upstream_tcp_first{upstream="[2001:db8::1]:53"} 0"#,
+                r#"gapless_upstream_lower_case{upstream="192.0.2.1:53"} 1"#,
+                r#"gapless_upstream_lower_case{upstream="[2001:db8::1]:53"} 1"#,
             ]
         );
     }

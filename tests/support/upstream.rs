@@ -41,6 +41,12 @@ pub enum Act {
     Lie(Vec<Lie>),
     /// TCP: closes the connection. UDP: says nothing.
     Close,
+    /// UDP: says nothing. TCP: answers.
+    TcpOnly,
+    /// Answers, and repeats the question in lower case.
+    LowerCase,
+    /// As [`Act::LowerCase`] over UDP; TCP: closes the connection.
+    LowerCaseWithoutTcp,
     /// The answer, cut to this many octets.
     Cut(usize),
 }
@@ -202,7 +208,7 @@ async fn serve_connection(mut stream: TcpStream, client: SocketAddr, shared: Arc
         stream.read_exact(&mut query).await.unwrap();
         let query = Message::from_vec(&query).unwrap();
         let act = shared.note(client, &query, true);
-        if act == Act::Close {
+        if matches!(act, Act::Close | Act::LowerCaseWithoutTcp) {
             return;
         }
         if let Some(reply) = shared.reply(&act, &query, true).await {
@@ -248,6 +254,7 @@ impl Shared {
         };
         Some(match act {
             Act::Silent | Act::Close => return None,
+            Act::TcpOnly if !tcp => return None,
             Act::Hold => {
                 let mut released = self.released.subscribe();
                 released.wait_for(|released| *released).await.ok()?;
@@ -266,14 +273,27 @@ impl Shared {
             Act::FormErrToEdns if query.edns.is_some() => code(1),
             Act::Truncate if !tcp => truncated(query),
             Act::Cut(len) => answer()[..*len].to_vec(),
-            Act::Answer | Act::FormErrToEdns | Act::Truncate | Act::Lie(_) => answer(),
+            Act::LowerCase | Act::LowerCaseWithoutTcp => {
+                let name = query.queries[0].name().to_lowercase();
+                let mut query = query.clone();
+                query.queries[0].set_name(name);
+                encode(&self.answer(&query))
+            }
+            Act::Answer | Act::FormErrToEdns | Act::Truncate | Act::TcpOnly | Act::Lie(_) => {
+                answer()
+            }
         })
     }
 
     /// The answer from the zone; a CNAME is followed.
     fn answer(&self, query: &Message) -> Message {
         let asked = &query.queries[0];
-        let zone = self.state().zone.clone();
+        let mut zone = self.state().zone.clone();
+        for record in &mut zone {
+            if record.name.to_lowercase() == asked.name().to_lowercase() {
+                record.name = asked.name().clone(); // as servers do, whose owner points to the question
+            }
+        }
         let mut reply = with_code(query, 0);
         let mut name = asked.name().clone();
         while reply.answers.len() < 1000 {
