@@ -3,8 +3,9 @@
 use crate::{
     config::{
         ADMIN, CONTEXT, ClusterDomain, EndpointSlices, FORMATS, Listener, LogFilter, Path, SCOPES,
-        SLICES, Scope, Server, Word,
+        SLICES, Scope, Upstream, Word,
     },
+    forward::Server,
     telemetry,
     wire::NameKey,
 };
@@ -69,12 +70,12 @@ pub struct Serve {
     pub listen: Vec<SocketAddr>,
 
     /// Server for names outside the cluster; repeatable [default: the system's resolv.conf]
-    #[arg(long, env = "GAPLESS_UPSTREAM", value_name = "ADDR", value_delimiter = ',', value_parser = |text: &str| Server.flag(text))]
-    pub upstream: Vec<SocketAddr>,
+    #[arg(long, env = "GAPLESS_UPSTREAM", value_name = "ADDR", value_delimiter = ',', value_parser = |text: &str| Upstream.flag(text))]
+    pub upstream: Vec<Server>,
 
     /// The cluster's own DNS, for cluster names that cannot be answered here yet or at all; repeatable
-    #[arg(long, env = "GAPLESS_CLUSTER_DNS", value_name = "ADDR", value_delimiter = ',', value_parser = |text: &str| Server.flag(text))]
-    pub cluster_dns: Vec<SocketAddr>,
+    #[arg(long, env = "GAPLESS_CLUSTER_DNS", value_name = "ADDR", value_delimiter = ',', value_parser = |text: &str| Upstream.flag(text))]
+    pub cluster_dns: Vec<Server>,
 
     /// Address of the admin server, or off [default: 127.0.0.1:9533]
     #[arg(long, env = "GAPLESS_ADMIN", value_name = "ADDR", value_parser = |text: &str| ADMIN.flag(text).map(AdminAddress))]

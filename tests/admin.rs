@@ -136,13 +136,16 @@ async fn metrics_are_openmetrics_and_encoded_at_each_scrape() {
 async fn the_document_lists_every_family_and_no_other() {
     let server = running().await;
     server.metrics.forward.upstreams_from(|| {
-        vec![Upstream {
-            address: "192.0.2.53:53".parse().unwrap(),
+        let upstream = |name: &str| Upstream {
+            name: name.to_owned(),
             round_trip: Some(Duration::from_millis(1)),
             down: false,
             tcp_first: false,
             lower_case: false,
-        }]
+        };
+        ["192.0.2.53:53", "tcp://192.0.2.53:53"]
+            .map(upstream)
+            .into()
     });
     let (_, _, body) = server.get("/metrics").await;
     // The labels' names and values, by family.

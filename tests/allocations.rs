@@ -138,7 +138,7 @@ fn a_cache_hit_allocates_nothing_but_mokas_tidying_up_once_in_thousands() {
         .unwrap();
     let upstream = runtime.block_on(FakeUpstream::start("www.example.org. 3600 IN A 192.0.2.7"));
     let upstreams = forward::Options {
-        upstreams: vec![upstream.address],
+        upstreams: vec![upstream.address.into()],
         ..<_>::default()
     };
     let engine = support::engine::synced(&[], &upstreams);

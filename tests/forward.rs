@@ -8,7 +8,7 @@
 mod support;
 
 use gapless::{
-    forward::{Failure, Forwarder, Held, Limits, Options, Route, ZoneRoute},
+    forward::{Failure, Forwarder, Held, Limits, Options, Route, Server, Transport, ZoneRoute},
     lifecycle::Tasks,
     metrics::{Forward, Ignored, Metrics},
     wire::{NameKey, Query, Question, ReplyEdns},
@@ -48,7 +48,7 @@ fn bench(change: impl FnOnce(&mut Options)) -> Bench {
 
 /// A forwarder to these upstreams.
 fn over(upstreams: &[&FakeUpstream]) -> Bench {
-    bench(|options| options.upstreams = upstreams.iter().map(|it| it.address).collect())
+    bench(|options| options.upstreams = upstreams.iter().map(|it| it.address.into()).collect())
 }
 
 fn a(name: &str) -> Question {
@@ -168,7 +168,7 @@ async fn rfc_2308_a_negative_answer_is_kept_for_the_soas_minimum() {
 #[tokio::test(start_paused = true)]
 async fn a_negative_answer_of_the_clusters_dns_is_not_kept_and_has_a_ttl_of_zero() {
     let upstream = FakeUpstream::start(ZONE).await;
-    let bench = bench(|options| options.cluster_dns = vec![upstream.address]);
+    let bench = bench(|options| options.cluster_dns = vec![upstream.address.into()]);
     for asked in 1..=2 {
         let question = a("gone.example.org.");
         let outcome = bench.forwarder.resolve(&question, Route::ClusterDns).await;
@@ -198,7 +198,7 @@ async fn ask_10_000_times(waiters: usize) -> (usize, usize) {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Hold);
     let bench = bench(|options| {
-        options.upstreams = vec![upstream.address];
+        options.upstreams = vec![upstream.address.into()];
         options.limits = Limits {
             waiters,
             ..Limits::default()
@@ -242,7 +242,7 @@ async fn over_the_limit_of_flights_another_question_is_refused() {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.next(Act::Hold);
     let bench = bench(|options| {
-        options.upstreams = vec![upstream.address];
+        options.upstreams = vec![upstream.address.into()];
         options.limits.flights = 1;
     });
     let forwarder = bench.forwarder.clone();
@@ -362,7 +362,7 @@ async fn a_word_of_one_upstream_is_passed_on_without_waiting_for_one_that_is_not
     let (_kept, gone) = nobody();
     for gone_first in [true, false] {
         let bench = bench(|options| {
-            options.upstreams = vec![upstream.address, gone];
+            options.upstreams = vec![upstream.address.into(), gone.into()];
             options.upstreams.rotate_left(usize::from(gone_first));
         });
         let begun = Instant::now();
@@ -482,7 +482,7 @@ async fn the_state_of_the_upstreams_is_read_at_the_scrape() {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Silent);
     let options = Options {
-        upstreams: vec![upstream.address],
+        upstreams: vec![upstream.address.into()],
         ..Options::default()
     };
     let rng = StdRng::from_seed([7; 32]);
@@ -512,6 +512,18 @@ async fn servfail_of_one_name_does_not_set_an_upstream_aside() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upstream_of_tcp_alone_gets_no_datagram() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let server = Server {
+        address: upstream.address,
+        transport: Transport::Tcp,
+    };
+    let bench = bench(|options| options.upstreams = vec![server]);
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+    assert_eq!(upstream.asked(), Asked { udp: 0, tcp: 1 });
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_nobody_says_anything_three_questions_go_out_in_four_seconds() {
     let (first, second) = (
         FakeUpstream::start(ZONE).await,
@@ -533,7 +545,7 @@ async fn when_nobody_says_anything_three_questions_go_out_in_four_seconds() {
 #[tokio::test(start_paused = true)]
 async fn upstreams_that_are_not_there_are_unreachable() {
     let (_kept, gone) = nobody();
-    let bench = bench(|options| options.upstreams = vec![gone]);
+    let bench = bench(|options| options.upstreams = vec![gone.into()]);
     assert_eq!(
         bench.ask("www.example.org.").await,
         Err(Failure::Unreachable)
@@ -629,9 +641,9 @@ async fn routes_do_not_share_answers() {
     let cluster = FakeUpstream::start("www.example.org. 30 IN A 10.0.0.1").await;
     let zone = FakeUpstream::start("www.example.org. 30 IN A 10.0.0.2").await;
     let bench = bench(|options| {
-        options.upstreams = vec![first.address];
-        options.cluster_dns = vec![cluster.address];
-        let (upstreams, trust_ad) = (vec![zone.address], false);
+        options.upstreams = vec![first.address.into()];
+        options.cluster_dns = vec![cluster.address.into()];
+        let (upstreams, trust_ad) = (vec![zone.address.into()], false);
         options.routes = vec![ZoneRoute {
             upstreams,
             trust_ad,
@@ -782,7 +794,7 @@ async fn askers_of_a_stale_answer_are_one_question_and_wait_together() {
 async fn over_the_limit_of_flights_a_stale_answer_is_given_at_once() {
     let upstream = FakeUpstream::start(ZONE).await;
     let bench = bench(|options| {
-        options.upstreams = vec![upstream.address];
+        options.upstreams = vec![upstream.address.into()];
         options.limits.flights = 1;
     });
     bench.ask("www.example.org.").await.unwrap();

@@ -91,7 +91,7 @@ async fn serve(objects: &[Object], options: Options) -> Server {
     let (certificate, key) = self_signed();
     let upstream = FakeUpstream::start(ZONE).await;
     let upstreams = forward::Options {
-        upstreams: vec![upstream.address],
+        upstreams: vec![upstream.address.into()],
         ..forward::Options::default()
     };
     let any = "127.0.0.1:0".parse().unwrap();

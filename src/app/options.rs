@@ -5,7 +5,7 @@ use crate::{
     cache::Bounds,
     config::{self, Config},
     engine::{self, Identity},
-    forward::{self, Limits, ResolvConf, ZoneRoute},
+    forward::{self, Limits, ResolvConf, Server, ZoneRoute},
     index, model,
     server::{self, Https, Tls, TlsError},
 };
@@ -116,7 +116,8 @@ pub(super) fn https(config: &Config) -> anyhow::Result<Option<Https>> {
 pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Options {
     forward::Options {
         upstreams: if config.forward.upstreams.is_empty() {
-            from_resolv_conf(config, listening)
+            let servers = from_resolv_conf(config, listening);
+            servers.into_iter().map(Server::from).collect()
         } else {
             config.forward.upstreams.clone()
         },
@@ -198,6 +199,10 @@ fn interface_index(name: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
+    fn upstream(address: &str) -> Server {
+        address.parse::<SocketAddr>().unwrap().into()
+    }
+
     #[test]
     fn the_upstreams_of_resolv_conf_are_asked_without_this_server_itself() {
         let directory = tempfile::tempdir().unwrap();
@@ -219,7 +224,7 @@ mod tests {
         assert_eq!(upstreams(&config, "0.0.0.0:53"), others);
         let all = ["127.0.0.1:53", "192.0.2.1:53", "[2001:db8::1]:53"];
         assert_eq!(upstreams(&config, "127.0.0.1:5300"), all);
-        config.forward.upstreams = vec!["192.0.2.9:53".parse().unwrap()];
+        config.forward.upstreams = vec![upstream("192.0.2.9:53")];
         assert_eq!(upstreams(&config, "127.0.0.1:53"), ["192.0.2.9:53"]);
     }
 
@@ -243,10 +248,10 @@ mod tests {
         };
         assert_eq!(server(&config), expected);
         let expected = forward::Options {
-            upstreams: vec!["192.0.2.1:53".parse().unwrap()],
-            cluster_dns: vec!["192.0.2.2:53".parse().unwrap()],
+            upstreams: vec![upstream("192.0.2.1:53")],
+            cluster_dns: vec![upstream("192.0.2.2:53")],
             routes: vec![ZoneRoute {
-                upstreams: vec!["192.0.2.3:53".parse().unwrap()],
+                upstreams: vec![upstream("192.0.2.3:53")],
                 trust_ad: true,
             }],
             cache_bytes: 8 << 20,

@@ -58,6 +58,10 @@ impl Synced {
                 self.metrics
                     .answerable(published.at.saturating_duration_since(*received));
             }
+            for triggered in published.triggered {
+                self.metrics
+                    .programmed(published.since_1970.saturating_sub(*triggered));
+            }
         }
     }
 }
@@ -76,6 +80,7 @@ const fn part(source: Source) -> &'static str {
 mod tests {
     use super::*;
     use crate::{app::options, config::Config, metrics::Metrics, model::Change};
+    use std::time::Duration;
 
     #[test]
     fn a_source_that_is_lost_is_awaited_again_until_it_is_listed() {
@@ -96,13 +101,13 @@ mod tests {
             let text = format!("{change:?}");
             index.apply(change);
             let rebuilt = index.publish(1);
-            let at = tokio::time::Instant::now().into_std();
-            let received = &[];
             synced.follow(
                 &index,
                 &Published {
-                    received,
-                    at,
+                    received: &[],
+                    triggered: &[],
+                    at: tokio::time::Instant::now().into_std(),
+                    since_1970: Duration::ZERO,
                     rebuilt,
                 },
             );

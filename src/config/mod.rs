@@ -15,6 +15,7 @@ mod value;
 
 use crate::{
     cli::{AdminAddress, Serve},
+    forward::Server,
     telemetry::Format,
     wire::NameKey,
 };
@@ -31,7 +32,7 @@ use std::{
 pub use tree::Place;
 // A flag is written as its key is.
 pub(crate) use schema::{ADMIN, CONTEXT, FORMATS, SCOPES, SLICES};
-pub(crate) use value::{ClusterDomain, Listener, LogFilter, Path, Server, Word};
+pub(crate) use value::{ClusterDomain, Listener, LogFilter, Path, Upstream, Word};
 
 /// Everything that can be chosen. `docs/configuration.md` says what each key is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +116,7 @@ pub struct Cluster {
     /// Which of them are answered here.
     pub scope: Scope,
     /// The cluster's own DNS; not empty in [`Scope::Headless`].
-    pub dns: Vec<SocketAddr>,
+    pub dns: Vec<Server>,
     /// Which slices are watched.
     pub endpoint_slices: EndpointSlices,
     /// How endpoints without a hostname are called.
@@ -181,7 +182,7 @@ pub struct Ttl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     /// Servers; if empty, those of `resolv_conf`.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
     /// Zones with upstreams of their own; none stands in two routes.
     pub routes: Vec<Route>,
     /// Read when there are no `upstreams`.
@@ -202,7 +203,7 @@ pub struct Route {
     /// At least one; none is the cluster domain.
     pub zones: Vec<NameKey>,
     /// At least one.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
     /// Whether their AD flag is passed on.
     pub trust_ad: bool,
 }

@@ -4,8 +4,8 @@
 use super::{
     section::Section,
     value::{
-        Choice, ClusterDomain, Count, List, Listener, LogFilter, Or, Path, Server, Size, Span,
-        Switch, Text, UriPath, Zone,
+        Choice, ClusterDomain, Count, List, Listener, LogFilter, Or, Path, Size, Span, Switch,
+        Text, Upstream, UriPath, Zone,
     },
     *,
 };
@@ -122,7 +122,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
         .chain(&config.cluster.dns)
         .chain(routes.flat_map(|route| &route.upstreams));
     root.require(
-        !servers.any(|server| config.listen.contains(server)),
+        !servers.any(|server| config.listen.contains(&server.address)),
         "a server of forward.upstreams, forward.routes or cluster.dns stands in listen too: queries would come back for ever",
     );
     config
@@ -260,7 +260,7 @@ fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
     );
     let dns = cluster.key(
         "dns",
-        list(0, 16, Server),
+        list(0, 16, Upstream),
         Vec::new(),
         "The cluster's own DNS: asked for cluster names while the index is not synced, and in scope `headless` for the names that are not ours. Without it such names are SERVFAIL until then.",
     );
@@ -327,7 +327,7 @@ fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
 fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forward {
     let upstreams = forward.key(
         "upstreams",
-        list(0, 16, Server),
+        list(0, 16, Upstream),
         Vec::new(),
         "Servers for every name outside the cluster. Empty: those of `resolv_conf`.",
     );
@@ -377,7 +377,7 @@ fn routes(forward: &mut Section<'_>, domain: &NameKey) -> Vec<Route> {
             let zones = route.key("zones", list(1, 64, Zone), Vec::new(), "whose names go there");
             let upstreams = route.key(
                 "upstreams",
-                list(1, 16, Server),
+                list(1, 16, Upstream),
                 Vec::new(),
                 "the servers that are asked",
             );

@@ -8,7 +8,10 @@ use crate::model::{
     Source,
 };
 use serde::de::DeserializeOwned;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 /// Longest name in wire form, the root's zero octet included (RFC 1035 §2.3.4).
 const MAX_NAME_LEN: usize = 255;
@@ -20,6 +23,8 @@ pub(super) struct Converted {
     pub key: ObjectKey,
     /// The object; `None` if DNS has no use for it: a slice of no service, a pod that holds no address.
     pub object: Option<Object>,
+    /// When that happened for which it was changed, since 1970, if it says so.
+    pub triggered: Option<Duration>,
     /// The fields that were left out of it.
     pub ignored: Vec<Malformed>,
 }
@@ -76,10 +81,12 @@ where
         .map_err(|_| malformed(rough_key(source, json), diagnose::<T>(json)))?;
     let key = checked_key(source, object.as_ref())
         .map_err(|wrong| malformed(rough_key(source, json), wrong))?;
+    let triggered = triggered(object.as_ref());
     let mut ignored = Vec::new();
     match rule(object, key.clone(), &mut ignored) {
         Ok(object) => Ok(Converted {
             object,
+            triggered,
             ignored: (ignored.into_iter())
                 .map(|wrong| malformed(key.clone(), wrong))
                 .collect(),
@@ -87,6 +94,15 @@ where
         }),
         Err(wrong) => Err(malformed(key, wrong)),
     }
+}
+
+/// What the annotation `endpoints.kubernetes.io/last-change-trigger-time` says; a time that cannot be read is none.
+fn triggered(metadata: &object::Metadata) -> Option<Duration> {
+    let time = metadata.annotations.as_ref()?.triggered.as_ref()?;
+    let time: jiff::Timestamp = time.parse().ok()?;
+    time.duration_since(jiff::Timestamp::UNIX_EPOCH)
+        .try_into()
+        .ok()
 }
 
 /// Parses once more, slowly, to learn which field it was.

@@ -23,7 +23,7 @@ mod rejections;
 
 use crate::model::{Change, Event};
 use rejections::Rejections;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Whoever received the changes is gone, so the feed ends.
@@ -39,6 +39,16 @@ struct Sink {
 
 impl Sink {
     async fn send(&self, received: Instant, change: Change) -> Result<(), Closed> {
+        self.send_triggered(received, None, change).await
+    }
+
+    /// Sends a change that says for what it was made, and when that was, since 1970.
+    async fn send_triggered(
+        &self,
+        received: Instant,
+        triggered: Option<Duration>,
+        change: Change,
+    ) -> Result<(), Closed> {
         match &change {
             Change::Apply(source, _) | Change::Delete(source, _) => {
                 self.metrics.changed(source.name());
@@ -46,7 +56,11 @@ impl Sink {
             Change::ListDone(source) => self.metrics.listed(source.name()),
             Change::ListStarted(_) | Change::Lost(_) => {}
         }
-        let event = Event { received, change };
+        let event = Event {
+            received,
+            triggered,
+            change,
+        };
         self.events.send(event).await.map_err(|_| Closed)
     }
 }

@@ -15,13 +15,14 @@ use crate::{
         hedge::Budget,
         plan::Plan,
         query::{Draw, Heard, Outgoing},
-        upstream,
+        server::Server,
+        upstream::Upstream,
     },
     metrics::{self, Forward, Hedge, Sent},
     wire::{Question, Rcode, Response},
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// From first to last: a stub resolver gives up after 5 s, and SERVFAIL has to reach it before.
@@ -36,15 +37,15 @@ const LAST_AFTER: Duration = Duration::from_secs(2);
 /// The upstreams of one route. Every clone is a handle to the same ones.
 #[derive(Clone, Debug)]
 pub(super) struct Upstreams {
-    pub(super) servers: Arc<[SocketAddr]>,
+    pub(super) servers: Arc<[Upstream]>,
     choice: Arc<Choice>,
     hedges: Arc<Budget>,
 }
 
 impl Upstreams {
-    pub(super) fn new(servers: &[SocketAddr]) -> Self {
+    pub(super) fn new(servers: &[Server]) -> Self {
         Self {
-            servers: servers.into(),
+            servers: servers.iter().map(Upstream::new).collect(),
             choice: Arc::new(Choice::new(servers.len())),
             hedges: Arc::new(Budget::new()),
         }
@@ -53,8 +54,8 @@ impl Upstreams {
     /// What is known of each.
     pub(super) fn known(&self) -> impl Iterator<Item = metrics::Upstream> {
         let each = self.servers.iter().zip(self.choice.health());
-        each.map(|(address, health)| metrics::Upstream {
-            address: *address,
+        each.map(|(upstream, health)| metrics::Upstream {
+            name: upstream.to_string(),
             round_trip: health.round_trip(),
             down: health.is_down(),
             tcp_first: health.habit.is_tcp_first(),
@@ -188,16 +189,19 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
 
     /// The next upstream's turn. The last send goes by TCP if no word was heard by UDP, from whomever.
     fn next_turn(&mut self) -> Option<Send> {
-        let tcp = self.plan.is_last() && self.network_only;
+        let nothing_by_udp = self.plan.is_last() && self.network_only;
         let upstream = self.plan.next()?;
-        let now = Instant::now();
-        let learnt = &self.upstreams.choice;
+        let (now, learnt) = (Instant::now(), &self.upstreams.choice);
+        let tcp = nothing_by_udp
+            || !self.upstreams.servers[upstream].takes_datagrams()
+            || learnt.habit(upstream, |it| it.takes_tcp(now));
         Some(Send {
             upstream,
-            tcp: learnt.habit(upstream, |it| it.takes_tcp(now)) || tcp,
+            tcp,
             edns: true,
-            random_case: learnt.habit(upstream, |it| it.takes_random_case(now))
-                && !self.recased.contains(&upstream),
+            random_case: !tcp
+                && !self.recased.contains(&upstream)
+                && learnt.habit(upstream, |it| it.takes_random_case(now)),
         })
     }
 
@@ -219,17 +223,14 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
         if self.plan.is_last() {
             self.resend_at = self.resend_at.max(self.started + LAST_AFTER);
         }
-        let draw = match send.random_case && !send.tcp {
+        let draw = match send.random_case {
             true => (self.draw)(),
             false => (self.draw)().in_lower_case(),
         };
         let query = Outgoing::new(self.question, send.edns, draw);
         let sending = async move {
-            let server = upstreams.servers[send.upstream];
-            let heard = match send.tcp {
-                false => upstream::udp(&query, server, metrics).await,
-                true => upstream::tcp(&query, server, metrics).await,
-            };
+            let server = &upstreams.servers[send.upstream];
+            let heard = server.ask(&query, send.tcp, metrics).await;
             (send, sent_at, heard)
         };
         self.under_way.push(sending.boxed());
@@ -267,7 +268,11 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
         self.newest = self.newest.filter(|it| it.upstream != send.upstream);
         self.network_only &= matches!(heard, Heard::Unreachable(_));
         self.judge(send, sent_at, &heard);
-        let by_tcp = Send { tcp: true, ..send };
+        let by_tcp = Send {
+            tcp: true,
+            random_case: false,
+            ..send
+        };
         let without_edns = Send {
             edns: false,
             ..send
@@ -296,16 +301,12 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
             }
             Heard::Unreachable(error) => {
                 self.metrics.sent(Sent::Unreachable);
-                let upstream = self.upstreams.servers[send.upstream];
+                let upstream = &self.upstreams.servers[send.upstream];
                 tracing::debug!(%upstream, %error, "upstream not reached");
                 // Who knew the question's ID and port has to know them again.
-                let in_lower_case = Send {
-                    tcp: false,
-                    random_case: false,
-                    ..send
-                };
+                let by_udp = Send { tcp: false, ..send };
                 match send.tcp && self.recased.contains(&send.upstream) {
-                    true => Next::Send(self.again(in_lower_case)),
+                    true => Next::Send(self.again(by_udp)),
                     false => Next::Send(self.next_fresh()),
                 }
             }
@@ -346,7 +347,7 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
             }
             match heard {
                 Heard::Reply(_) if self.recased.contains(&send.upstream) => habit.recased(now),
-                Heard::Reply(_) | Heard::Truncated if send.random_case && !send.tcp => {
+                Heard::Reply(_) | Heard::Truncated if send.random_case => {
                     habit.repeated();
                     false
                 }
@@ -354,7 +355,7 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
             }
         });
         if is_new {
-            let upstream = self.upstreams.servers[send.upstream];
+            let upstream = &self.upstreams.servers[send.upstream];
             tracing::info!(%upstream, "repeats questions in other letters; they go there in lower case for an hour");
         }
     }

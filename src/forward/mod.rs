@@ -20,6 +20,7 @@ mod inflight;
 mod plan;
 mod query;
 mod resolv_conf;
+mod server;
 mod stale;
 mod upstream;
 
@@ -27,6 +28,7 @@ pub use held::Held;
 pub use inflight::Limits;
 pub use plan::SENDS;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
+pub use server::{Server, Transport};
 
 use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
@@ -42,7 +44,6 @@ use rand::rngs::StdRng;
 use stale::{CLIENT_PATIENCE, State};
 use std::{
     fmt,
-    net::SocketAddr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
 };
@@ -74,7 +75,7 @@ impl Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneRoute {
     /// Its upstreams.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
     /// As [`Options::trust_ad`].
     pub trust_ad: bool,
 }
@@ -83,9 +84,9 @@ pub struct ZoneRoute {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Upstreams of [`Route::Default`].
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
     /// Upstreams of [`Route::ClusterDns`].
-    pub cluster_dns: Vec<SocketAddr>,
+    pub cluster_dns: Vec<Server>,
     /// The routes [`Route::Zone`].
     pub routes: Vec<ZoneRoute>,
     /// Octets of memory for answers.
@@ -196,7 +197,7 @@ impl Forwarder {
             negative: 0,
             ..options.bounds
         };
-        let configured = |upstreams: &[SocketAddr], bounds, trust_ad| Configured {
+        let configured = |upstreams: &[Server], bounds, trust_ad| Configured {
             upstreams: Upstreams::new(upstreams),
             bounds,
             trust_ad,

@@ -14,8 +14,12 @@ const BATCH: usize = 1024;
 pub struct Published<'b> {
     /// When each event was received, in order.
     pub received: &'b [Instant],
+    /// Of those that changed an object and say for what: when that happened, since 1970.
+    pub triggered: &'b [Duration],
     /// When readers could see them.
     pub at: Instant,
+    /// The same, since 1970.
+    pub since_1970: Duration,
     /// Services rebuilt for them.
     pub rebuilt: usize,
 }
@@ -30,21 +34,28 @@ pub async fn follow(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut received = Vec::with_capacity(BATCH);
+    let mut triggered = Vec::new();
     while events.recv_many(&mut batch, BATCH).await > 0 {
         received.clear();
+        triggered.clear();
         for event in batch.drain(..) {
             received.push(event.received);
-            index.apply(event.change);
+            // The annotation stays when something else is changed that DNS does not see.
+            if index.apply(event.change) {
+                triggered.extend(event.triggered);
+            }
         }
         let (_, since_1970) = clock();
         // Serial numbers are 32 bits wide and wrap (RFC 1982).
         let rebuilt = index.publish(since_1970.as_secs() as u32);
-        let (at, _) = clock();
+        let (at, since_1970) = clock();
         published(
             &index,
             Published {
                 received: &received,
+                triggered: &triggered,
                 at,
+                since_1970,
                 rebuilt,
             },
         );

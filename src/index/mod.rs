@@ -124,15 +124,17 @@ impl Index {
         (index, reader)
     }
 
-    /// Takes a change in. Readers see nothing of it before [`Self::publish`].
-    pub fn apply(&mut self, change: Change) {
+    /// Takes a change in, and says whether an object is otherwise than it was held. Readers see nothing of it before
+    /// [`Self::publish`].
+    pub fn apply(&mut self, change: Change) -> bool {
         match change {
             Change::ListStarted(source) => self.generations[source as usize] += 1,
             Change::ListDone(source) => self.sweep(source),
             Change::Lost(source) => self.set_known(source, false),
-            Change::Apply(source, object) => self.upsert(source, object),
-            Change::Delete(source, key) => self.remove(source, &key),
+            Change::Apply(source, object) => return self.upsert(source, object),
+            Change::Delete(source, key) => return self.remove(source, &key),
         }
+        false
     }
 
     /// Rebuilds what the changes since the last call touched, each service once, and lets readers see it, all at once.
@@ -176,24 +178,27 @@ impl Index {
         self.set_known(source, true);
     }
 
-    fn upsert(&mut self, source: Source, object: Object) {
+    fn upsert(&mut self, source: Source, object: Object) -> bool {
         let generation = self.generations[source as usize];
         if let Some(known) = self.objects[source as usize].get_mut(object.key()) {
             known.generation = generation;
             if *known.object == object {
-                return;
+                return false;
             }
         }
         self.remove(source, &object.key().clone());
         let object = Arc::new(object);
         self.link(source, &object, true);
         self.objects[source as usize].insert(object.key().clone(), Listed { generation, object });
+        true
     }
 
-    fn remove(&mut self, source: Source, key: &ObjectKey) {
-        if let Some(gone) = self.objects[source as usize].remove(key) {
+    fn remove(&mut self, source: Source, key: &ObjectKey) -> bool {
+        let gone = self.objects[source as usize].remove(key);
+        if let Some(gone) = &gone {
             self.link(source, &gone.object, false);
         }
+        gone.is_some()
     }
 
     /// Notes what the coming, or going, of an object touches.

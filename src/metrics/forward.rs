@@ -17,6 +17,19 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+/// What carries a question to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentOver {
+    /// A datagram.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS.
+    Tls,
+    /// HTTPS.
+    Https,
+}
+
 /// What became of one question sent to one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -71,7 +84,7 @@ pub enum Hedge {
     Deferred,
 }
 
-const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+const TRANSPORTS: [&str; 4] = ["udp", "tcp", "tls", "https"];
 const SENT: [&str; 7] = [
     "answered",
     "unable",
@@ -97,7 +110,7 @@ type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
 /// Counters of the forwarder, and where its state is read.
 #[derive(Clone, Debug)]
 pub struct Forward {
-    sends: [Counter; 2],
+    sends: [Counter; 4],
     sent: [Counter; 7],
     ignored: [Counter; 5],
     hedges: [Counter; 3],
@@ -145,8 +158,8 @@ impl Forward {
     }
 
     /// Counts a question on its way to an upstream.
-    pub fn send(&self, tcp: bool) {
-        self.sends[usize::from(tcp)].inc();
+    pub fn send(&self, over: SentOver) {
+        self.sends[over as usize].inc();
     }
 
     /// Counts what became of it.

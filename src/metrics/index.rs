@@ -17,6 +17,7 @@ pub struct Index {
     rebuilds: Counter,
     publications: Counter,
     answerable: Histogram,
+    programming: Histogram,
 }
 
 impl Index {
@@ -24,6 +25,8 @@ impl Index {
     pub(super) fn new(registry: &mut Registry) -> Self {
         // From 20 µs, below what one publication takes, to 10 s, by factors of 2.
         let answerable = Histogram::new((0..20).map(|n| 20e-6 * f64::from(1 << n)));
+        // From 10 ms to 164 s; the trigger's time has whole seconds for most pods.
+        let programming = Histogram::new((0..15).map(|n| 0.01 * f64::from(1 << n)));
         let gauges = || {
             let family = Family::<Labels, Gauge>::default();
             for source in SOURCES {
@@ -37,6 +40,7 @@ impl Index {
             rebuilds: Counter::default(),
             publications: Counter::default(),
             answerable,
+            programming,
         };
         registry.register(
             "index_objects",
@@ -63,6 +67,12 @@ impl Index {
             "From an event's receipt to its being answered, once the index is synced",
             Unit::Seconds,
             index.answerable.clone(),
+        );
+        registry.register_with_unit(
+            "index_programming",
+            "From the change of a pod or service, as the slice names it, to its being answered",
+            Unit::Seconds,
+            index.programming.clone(),
         );
         index
     }
@@ -93,5 +103,10 @@ impl Index {
     /// Notes how long an event took to be answered.
     pub fn answerable(&self, time: Duration) {
         self.answerable.observe(time.as_secs_f64());
+    }
+
+    /// Notes how long that took to be answered for which a slice was changed.
+    pub fn programmed(&self, time: Duration) {
+        self.programming.observe(time.as_secs_f64());
     }
 }

@@ -10,7 +10,7 @@ mod source;
 mod upstreams;
 
 pub use feed::{Feed, Restart};
-pub use forward::{Forward, Hedge, Ignored, Limit, Sent};
+pub use forward::{Forward, Hedge, Ignored, Limit, Sent, SentOver};
 pub use index::Index;
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};

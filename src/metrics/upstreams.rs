@@ -1,4 +1,4 @@
-//! What is known of every upstream, read at the scrape. The addresses are the configuration's, so that there are few of them
+//! What is known of every upstream, read at the scrape. The names are the configuration's, so that there are few of them
 //! and always the same.
 
 use prometheus_client::{
@@ -7,13 +7,13 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
     registry::Unit,
 };
-use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
 
 /// What is known of one upstream of one route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// Where it is asked.
-    pub address: SocketAddr,
+    /// As the configuration spells it.
+    pub name: String,
     /// The smoothed round-trip, once there is one.
     pub round_trip: Option<Duration>,
     /// Has it failed since it last said anything?
@@ -38,15 +38,15 @@ impl Upstreams {
 impl Collector for Upstreams {
     /// An upstream of several routes has one series: the worse of what they know.
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut all = BTreeMap::<SocketAddr, (Option<Duration>, [bool; 3])>::new();
+        let mut all = BTreeMap::<String, (Option<Duration>, [bool; 3])>::new();
         for it in self.0.get().map_or_else(Vec::new, |read| read()) {
-            let (round_trip, is) = all.entry(it.address).or_default();
+            let (round_trip, is) = all.entry(it.name).or_default();
             *round_trip = it.round_trip.max(*round_trip);
             for (is, also) in is.iter_mut().zip([it.down, it.tcp_first, it.lower_case]) {
                 *is |= also;
             }
         }
-        let label = |address: &SocketAddr| [("upstream", address.to_string())];
+        let label = |name| [("upstream", name)];
         let help = "Smoothed time from a question to the upstream's answer.";
         let mut family = encoder.encode_descriptor(
             "upstream_srtt",
@@ -54,10 +54,10 @@ impl Collector for Upstreams {
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
-        for (address, (round_trip, _)) in &all {
+        for (name, (round_trip, _)) in &all {
             if let Some(round_trip) = round_trip {
                 let gauge = ConstGauge::new(round_trip.as_secs_f64());
-                gauge.encode(family.encode_family(&label(address))?)?;
+                gauge.encode(family.encode_family(&label(name.as_str()))?)?;
             }
         }
         let states = [
@@ -74,11 +74,11 @@ impl Collector for Upstreams {
                 "1 while questions to the upstream get no random case, because it changed it, otherwise 0.",
             ),
         ];
-        for (nth, (name, help)) in states.into_iter().enumerate() {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (address, (_, is)) in &all {
+        for (nth, (family, help)) in states.into_iter().enumerate() {
+            let mut family = encoder.encode_descriptor(family, help, None, MetricType::Gauge)?;
+            for (name, (_, is)) in &all {
                 let gauge = ConstGauge::new(i64::from(is[nth]));
-                gauge.encode(family.encode_family(&label(address))?)?;
+                gauge.encode(family.encode_family(&label(name.as_str()))?)?;
             }
         }
         Ok(())
@@ -100,8 +100,8 @@ mod tests {
     fn an_upstream_of_several_routes_has_one_series() {
         let mut registry = Registry::default();
         let forward = crate::metrics::Metrics::new(&mut registry).forward;
-        let upstream = |address: &str, ms: Option<u64>, down| Upstream {
-            address: address.parse().unwrap(),
+        let upstream = |name: &str, ms: Option<u64>, down| Upstream {
+            name: name.to_owned(),
             round_trip: ms.map(Duration::from_millis),
             down,
             tcp_first: false,
@@ -110,7 +110,7 @@ mod tests {
         forward.upstreams_from(move || {
             vec![
                 upstream("192.0.2.1:53", Some(2), false),
-                upstream("[2001:db8::1]:53", None, false),
+                upstream("tls://192.0.2.1:853#dns.example", None, false),
                 upstream("192.0.2.1:53", Some(250), true),
             ]
         });
@@ -125,11 +125,11 @@ mod tests {
             [
                 r#"gapless_upstream_srtt_seconds{upstream="192.0.2.1:53"} 0.25"#,
                 r#"gapless_upstream_down{upstream="192.0.2.1:53"} 1"#,
-                r#"gapless_upstream_down{upstream="[2001:db8::1]:53"} 0"#,
+                r#"gapless_upstream_down{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
                 r#"gapless_upstream_tcp_first{upstream="192.0.2.1:53"} 0"#,
-                r#"gapless_upstream_tcp_first{upstream="[2001:db8::1]:53"} 0"#,
+                r#"gapless_upstream_tcp_first{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
                 r#"gapless_upstream_lower_case{upstream="192.0.2.1:53"} 1"#,
-                r#"gapless_upstream_lower_case{upstream="[2001:db8::1]:53"} 1"#,
+                r#"gapless_upstream_lower_case{upstream="tls://192.0.2.1:853#dns.example"} 1"#,
             ]
         );
     }

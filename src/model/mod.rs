@@ -4,7 +4,10 @@
 mod name;
 
 pub use name::{InvalidName, Label, ObjectKey};
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// One watched collection. The two slice watches are kept apart because a slice whose labels change leaves one of
 /// them and enters the other, in either order.
@@ -64,6 +67,9 @@ pub enum Change {
 pub struct Event {
     /// When the bytes arrived; `received → answerable` is measured from here.
     pub received: Instant,
+    /// When that happened in the cluster for which the object was changed, since 1970, if the object says so:
+    /// `last change → answerable` is measured from here. Only a change that a watch told has it, not a list's object.
+    pub triggered: Option<Duration>,
     /// What happened.
     pub change: Change,
 }

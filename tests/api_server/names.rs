@@ -163,7 +163,7 @@ async fn every_kind_of_service_slice_and_namespace_is_answered() {
     control_plane.apply(CLUSTER).await;
     let upstream = FakeUpstream::start(WWW).await;
     let gapless = Gapless::synced(&control_plane.gapless_kubeconfig(), |config| {
-        config.forward.upstreams = vec![upstream.address];
+        config.forward.upstreams = vec![upstream.address.into()];
     })
     .await;
     expect_headless(&gapless).await;
@@ -251,7 +251,7 @@ async fn the_shipped_role_is_enough_for_all_slices_and_for_scope_headless() {
     let cluster_dns = FakeUpstream::start(web).await;
     let headless = Gapless::synced(&kubeconfig, |config| {
         config.cluster.scope = Scope::Headless;
-        config.cluster.dns = vec![cluster_dns.address];
+        config.cluster.dns = vec![cluster_dns.address.into()];
     })
     .await;
     let services = "gapless_index_objects{source=\"services\"}";

@@ -111,7 +111,7 @@ async fn names_are_unsure_from_the_first_request_without_rights_until_they_are_g
     let cluster_dns = FakeUpstream::start(elsewhere).await;
     let alone = Gapless::synced(&relay.kubeconfig, |_| {}).await;
     let helped = Gapless::synced(&relay.kubeconfig, |config| {
-        config.cluster.dns = vec![cluster_dns.address];
+        config.cluster.dns = vec![cluster_dns.address.into()];
     })
     .await;
 

@@ -102,7 +102,7 @@ async fn before_the_lists_have_come_the_clusters_own_dns_is_asked() {
     }
     let cluster_dns = FakeUpstream::start("web.shop.svc.cluster.local. 5 IN A 10.96.0.9").await;
     let (_files, mut config) = watching(&api);
-    config.cluster.dns = vec![cluster_dns.address];
+    config.cluster.dns = vec![cluster_dns.address.into()];
     let server = Running::start(config).await;
     assert_eq!(
         ask(server.dns, WEB).await,

@@ -26,7 +26,7 @@ async fn each_configured_route_has_the_questions_of_its_zones() {
         zones: (zones.iter())
             .map(|zone| NameKey::from_text(zone).unwrap())
             .collect(),
-        upstreams: vec![upstream.address],
+        upstreams: vec![upstream.address.into()],
         trust_ad: false,
     };
     let mut config = demo();
@@ -53,7 +53,7 @@ async fn over_tcp_a_held_answer_holds_up_no_other() {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Hold);
     let mut config = demo();
-    config.forward.upstreams = vec![upstream.address];
+    config.forward.upstreams = vec![upstream.address.into()];
     let server = Running::start(config).await;
     until(server.admin, "/readyz", (200, "ok\n")).await;
     let mut connection = Connection::to(server.dns).await;
@@ -74,7 +74,7 @@ async fn a_connection_with_as_many_queries_under_way_as_it_may_have_is_not_read(
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Hold);
     let mut config = demo();
-    config.forward.upstreams = vec![upstream.address];
+    config.forward.upstreams = vec![upstream.address.into()];
     config.tcp.max_queries_per_connection = 1;
     let server = Running::start(config).await;
     until(server.admin, "/readyz", (200, "ok\n")).await;
@@ -98,7 +98,7 @@ async fn more_questions_or_waiters_than_there_may_be_are_servfail_at_once() {
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Hold);
     let mut config = demo();
-    config.forward.upstreams = vec![upstream.address];
+    config.forward.upstreams = vec![upstream.address.into()];
     config.forward.max_in_flight = 1;
     config.forward.max_waiters = 1;
     let server = Running::start(config).await;
@@ -127,7 +127,7 @@ async fn more_questions_or_waiters_than_there_may_be_are_servfail_at_once() {
 async fn the_bounds_of_the_cache_are_the_configured_ones() {
     let upstream = FakeUpstream::start(ZONE).await;
     let mut config = demo();
-    config.forward.upstreams = vec![upstream.address];
+    config.forward.upstreams = vec![upstream.address.into()];
     config.cache.max_ttl = Duration::from_secs(20);
     config.cache.max_negative_ttl = Duration::ZERO;
     config.cache.max_answer = 64;
@@ -187,7 +187,7 @@ async fn without_any_upstream_only_the_clusters_names_are_answered() {
 async fn what_was_asked_stands_in_the_metrics() {
     let upstream = FakeUpstream::start(ZONE).await;
     let mut config = demo();
-    config.forward.upstreams = vec![upstream.address];
+    config.forward.upstreams = vec![upstream.address.into()];
     let server = Running::start(config).await;
     until(server.admin, "/readyz", (200, "ok\n")).await;
     for question in [WEB_0, WWW, WWW, "none.example.org. A", "localhost. A"] {

@@ -119,8 +119,8 @@ impl World {
             self.before_the_first_question()?;
             let upstream = FakeUpstream::start("").await;
             match &*name {
-                CLUSTER_DNS => self.options.cluster_dns.push(upstream.address),
-                _ => self.options.upstreams.push(upstream.address),
+                CLUSTER_DNS => self.options.cluster_dns.push(upstream.address.into()),
+                _ => self.options.upstreams.push(upstream.address.into()),
             }
             self.upstreams.insert(name.clone(), upstream);
         }

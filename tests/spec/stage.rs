@@ -185,9 +185,9 @@ impl Stage {
 
     /// Puts changes into the index, and publishes.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) {
-        changes
-            .into_iter()
-            .for_each(|change| self.index.apply(change));
+        for change in changes {
+            self.index.apply(change);
+        }
         self.index.publish(SERIAL);
     }
 
@@ -269,11 +269,15 @@ impl Stage {
         let (tasks, _ended) = Tasks::new();
         let drain = Drain::new();
         let upstreams = forward::Options {
-            upstreams: vec![self.upstream.address],
-            cluster_dns: self.cluster_dns.iter().map(|dns| dns.address).collect(),
+            upstreams: vec![self.upstream.address.into()],
+            cluster_dns: self
+                .cluster_dns
+                .iter()
+                .map(|dns| dns.address.into())
+                .collect(),
             routes: (self.routes.iter())
                 .map(|(_, upstream)| ZoneRoute {
-                    upstreams: vec![upstream.address],
+                    upstreams: vec![upstream.address.into()],
                     trust_ad: false,
                 })
                 .collect(),

@@ -63,7 +63,9 @@ pub fn index_of(objects: &[Object]) -> index::Reader {
     for source in sources {
         index.apply(Change::ListStarted(source));
         let of_source = objects.iter().filter(|object| source == source_of(object));
-        of_source.for_each(|object| index.apply(Change::Apply(source, object.clone())));
+        for object in of_source {
+            index.apply(Change::Apply(source, object.clone()));
+        }
         index.apply(Change::ListDone(source));
     }
     index.publish(42);

@@ -2,7 +2,7 @@
 
 use super::{Word, quoted_if_needed};
 use crate::wire::NameKey;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// An address to listen at; port 0 lets the system choose.
 pub(crate) struct Listener;
@@ -16,32 +16,6 @@ impl Word for Listener {
 
     fn parse(&self, text: &str) -> Option<SocketAddr> {
         text.parse().ok()
-    }
-
-    fn show(&self, value: &SocketAddr) -> String {
-        quoted_if_needed(&value.to_string())
-    }
-}
-
-/// The address of another DNS server; without a port it is 53.
-pub(crate) struct Server;
-
-impl Word for Server {
-    type Value = SocketAddr;
-
-    fn expected(&self) -> String {
-        "an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`".to_owned()
-    }
-
-    fn parse(&self, text: &str) -> Option<SocketAddr> {
-        let bare = |ip: IpAddr| SocketAddr::new(ip, 53);
-        let server = text
-            .parse()
-            .or_else(|_| text.parse().map(bare))
-            .ok()
-            .filter(|server: &SocketAddr| server.port() != 0)?;
-        let someone = !server.ip().is_unspecified() && !server.ip().is_multicast();
-        someone.then_some(server)
     }
 
     fn show(&self, value: &SocketAddr) -> String {

@@ -3,12 +3,14 @@
 
 mod addresses;
 mod units;
+mod upstream;
 mod words;
 
 use super::tree::{Content, Node, Place, parse};
-pub(crate) use addresses::{ClusterDomain, Listener, Server, Zone};
+pub(crate) use addresses::{ClusterDomain, Listener, Zone};
 use std::ops::RangeInclusive;
 pub(crate) use units::{Size, Span};
+pub(crate) use upstream::Upstream;
 pub(crate) use words::{Choice, Count, LogFilter, Path, Switch, Text, UriPath};
 
 /// What may stand as the value of a key.
@@ -28,6 +30,10 @@ pub(crate) trait Word {
     fn expected(&self) -> String;
     fn parse(&self, text: &str) -> Option<Self::Value>;
     fn show(&self, value: &Self::Value) -> String;
+    /// What is wrong with a text that is no such word, where more can be said than what was expected.
+    fn hint(&self, _text: &str) -> Option<String> {
+        None
+    }
     /// The text of a node of the right YAML type.
     fn text<'n>(&self, content: &'n Content) -> Option<&'n str> {
         match content {
@@ -38,8 +44,10 @@ pub(crate) trait Word {
 
     /// Reads a flag.
     fn flag(&self, text: &str) -> Result<Self::Value, String> {
-        self.parse(text)
-            .ok_or_else(|| format!("expected {}", self.expected()))
+        self.parse(text).ok_or_else(|| {
+            let hint = self.hint(text).map(|hint| format!(": {hint}"));
+            format!("expected {}{}", self.expected(), hint.unwrap_or_default())
+        })
     }
 }
 
@@ -51,8 +59,13 @@ impl<W: Word> Kind for W {
     }
 
     fn read(&self, node: &Node) -> Result<W::Value, Vec<(Place, String)>> {
-        let value = self.text(&node.content).and_then(|text| self.parse(text));
-        value.ok_or_else(|| vec![misfit(node, &Word::expected(self))])
+        let text = self.text(&node.content);
+        text.and_then(|text| self.parse(text)).ok_or_else(|| {
+            let (place, problem) = misfit(node, &Word::expected(self));
+            let hint = text.and_then(|text| self.hint(text));
+            let hint = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+            vec![(place, problem + &hint)]
+        })
     }
 
     fn show(&self, value: &W::Value) -> String {

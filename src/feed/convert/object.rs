@@ -9,6 +9,7 @@ pub(super) struct Metadata {
     pub(super) namespace: Option<String>,
     pub(super) deletion_timestamp: Option<IgnoredAny>,
     pub(super) labels: Option<Labels>,
+    pub(super) annotations: Option<Annotations>,
 }
 
 /// The one label that DNS reads.
@@ -16,6 +17,14 @@ pub(super) struct Metadata {
 pub(super) struct Labels {
     #[serde(rename = "kubernetes.io/service-name")]
     pub(super) service: Option<String>,
+}
+
+/// The one annotation that is read.
+#[derive(Deserialize)]
+pub(super) struct Annotations {
+    /// When the last pod or service changed for which the EndpointSlice controller wrote the slice.
+    #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
+    pub(super) triggered: Option<String>,
 }
 
 /// An object of which nothing but the metadata is read.

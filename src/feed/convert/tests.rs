@@ -181,9 +181,30 @@ fn a_slice_of_no_service_is_no_object() {
         Ok(Converted {
             key: ObjectKey::new("shop", "web-1.a"),
             object: None,
+            triggered: None,
             ignored: Vec::new()
         })
     );
+}
+
+#[test]
+fn a_slice_says_when_that_happened_for_which_it_was_changed() {
+    let triggered = |time: Value| {
+        let mut annotated = slice(json!({}));
+        annotated["metadata"]["annotations"] =
+            json!({"endpoints.kubernetes.io/last-change-trigger-time": time, "other": "text"});
+        let converted = convert(Source::EndpointSlices, &annotated.to_string()).unwrap();
+        converted.triggered
+    };
+    let time = Duration::from_millis(1_767_225_600_250);
+    assert_eq!(triggered(json!("2026-01-01T00:00:00.25Z")), Some(time));
+    for none in [
+        json!(null),
+        json!("yesterday"),
+        json!("1950-01-01T00:00:00Z"),
+    ] {
+        assert_eq!(triggered(none), None);
+    }
 }
 
 #[test]

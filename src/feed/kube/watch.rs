@@ -161,10 +161,10 @@ impl Watch {
             match line {
                 Line::Applied(object) => {
                     objects += 1;
-                    self.apply(received, object).await?;
+                    self.sink.send(received, self.applied(object).0).await?;
                 }
                 // What is deleted while the list is under way.
-                Line::Deleted(object) => self.delete(received, object).await?,
+                Line::Deleted(object) => self.sink.send(received, self.deleted(object)).await?,
                 Line::Error(status) => return Err(Failure::refused(status, None).into()),
                 Line::Bookmark {
                     resource_version: Some(position),
@@ -197,7 +197,8 @@ impl Watch {
             }
             objects += page.items.len();
             for item in page.items {
-                self.apply(arrived.received, item).await?;
+                let (change, _) = self.applied(item);
+                self.sink.send(arrived.received, change).await?;
             }
             next = page.next;
             if next.is_none() {
@@ -253,11 +254,14 @@ impl Watch {
     ) -> Result<(), Stop> {
         let reached = match line {
             Line::Applied(object) => {
-                self.apply(received, object).await?;
+                let (change, triggered) = self.applied(object);
+                self.sink
+                    .send_triggered(received, triggered, change)
+                    .await?;
                 protocol::resource_version(object)
             }
             Line::Deleted(object) => {
-                self.delete(received, object).await?;
+                self.sink.send(received, self.deleted(object)).await?;
                 protocol::resource_version(object)
             }
             Line::Bookmark {
@@ -272,34 +276,32 @@ impl Watch {
         Ok(())
     }
 
-    async fn apply(&self, received: Instant, object: &RawValue) -> Result<(), Closed> {
-        let (key, object) = match convert::convert(self.source, object.get()) {
+    /// What an object says that was created or changed, and when that happened for which it was.
+    fn applied(&self, object: &RawValue) -> (Change, Option<Duration>) {
+        match convert::convert(self.source, object.get()) {
             Ok(converted) => {
                 for ignored in &converted.ignored {
                     self.rejections.ignore(self.source, ignored);
                 }
-                (converted.key, converted.object)
+                let change = match converted.object {
+                    Some(object) => Change::Apply(self.source, object),
+                    // Whatever stood under this key stands there no longer.
+                    None => Change::Delete(self.source, converted.key),
+                };
+                (change, converted.triggered)
             }
             Err(malformed) => {
                 self.rejections.reject(self.source, &malformed);
-                (malformed.key, None)
+                (Change::Delete(self.source, malformed.key), None)
             }
-        };
-        let change = match object {
-            Some(object) => Change::Apply(self.source, object),
-            // Whatever stood under this key stands there no longer.
-            None => Change::Delete(self.source, key),
-        };
-        self.sink.send(received, change).await
+        }
     }
 
-    async fn delete(&self, received: Instant, object: &RawValue) -> Result<(), Closed> {
+    fn deleted(&self, object: &RawValue) -> Change {
         let key = convert::key(self.source, object.get()).unwrap_or_else(|malformed| {
             self.rejections.reject(self.source, &malformed);
             malformed.key
         });
-        self.sink
-            .send(received, Change::Delete(self.source, key))
-            .await
+        Change::Delete(self.source, key)
     }
 }

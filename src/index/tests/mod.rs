@@ -1,5 +1,6 @@
 //! The life of a cluster, as the index sees it.
 
+mod follow;
 mod model;
 
 use super::*;

@@ -1,18 +1,14 @@
-//! One query to one server, once, over UDP or TCP. It chooses no server, repeats nothing and knows no time-out: whoever asks
-//! stops waiting by dropping the future.
+//! A query in a datagram. It takes nothing for the reply that may be somebody else's.
 
 use crate::{
     forward::query::{Heard, Outgoing},
-    metrics::{Forward, Ignored},
+    metrics::{Forward, Ignored, SentOver},
 };
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, Interest},
-    net::{TcpStream, UdpSocket},
-};
+use tokio::{io::Interest, net::UdpSocket};
 
 /// Room for a datagram. Longer than the 1232 octets that are announced, because some servers do not care; what is cut off
 /// here is malformed.
@@ -22,15 +18,13 @@ const IGNORED_MAX: usize = 32;
 
 /// Sends a query by UDP, from a socket of its own that is connected to the server, and waits for its reply; every other
 /// datagram is counted and passed over.
-pub(super) async fn udp(query: &Outgoing, server: SocketAddr, metrics: &Forward) -> Heard {
-    try_udp(query, server, metrics)
-        .await
-        .unwrap_or_else(Heard::Unreachable)
-}
-
-async fn try_udp(query: &Outgoing, server: SocketAddr, metrics: &Forward) -> io::Result<Heard> {
+pub(super) async fn ask(
+    query: &Outgoing,
+    server: SocketAddr,
+    metrics: &Forward,
+) -> io::Result<Heard> {
     let socket = socket(query, server)?;
-    metrics.send(false);
+    metrics.send(SentOver::Udp);
     socket.send(query.message()).await?;
     let mut ignored = 0;
     loop {
@@ -76,36 +70,4 @@ fn socket(query: &Outgoing, server: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.connect(server)?;
     UdpSocket::from_std(socket)
-}
-
-/// Sends a query over a connection of its own, and reads one message (RFC 1035 §4.2.2). A connection cannot be guessed into,
-/// so that anything but the reply means a server that cannot be used.
-pub(super) async fn tcp(query: &Outgoing, server: SocketAddr, metrics: &Forward) -> Heard {
-    try_tcp(query, server, metrics)
-        .await
-        .unwrap_or_else(Heard::Unreachable)
-}
-
-async fn try_tcp(query: &Outgoing, server: SocketAddr, metrics: &Forward) -> io::Result<Heard> {
-    metrics.send(true);
-    let mut stream = TcpStream::connect(server).await?;
-    stream.set_nodelay(true)?;
-    let len = u16::try_from(query.message().len()).expect("a query is shorter than 400 octets");
-    // Length and message in one segment (RFC 7766 §8).
-    let framed = [&len.to_be_bytes()[..], query.message()].concat();
-    stream.write_all(&framed).await?;
-    let len = usize::from(stream.read_u16().await?);
-    // The buffer grows with what has come, not with what was announced.
-    let mut reply = Vec::new();
-    stream.take(len as u64).read_to_end(&mut reply).await?;
-    let not_the_reply = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    match query.judge(&reply) {
-        _ if reply.len() < len => not_the_reply("the connection ended within a message"),
-        Ok(Heard::Truncated) => not_the_reply("a truncated message over TCP"),
-        Ok(heard) => Ok(heard),
-        Err(reason) => {
-            metrics.ignored(reason);
-            not_the_reply("a message that is not the reply")
-        }
-    }
 }
