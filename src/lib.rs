@@ -23,6 +23,7 @@ pub mod index;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;
+pub mod notices;
 pub mod server;
 pub mod telemetry;
 pub mod wire;

@@ -34,16 +34,22 @@ const WWW: &str = "www.example.org. 60 IN A 192.0.2.1";
 struct Bench {
     forwarder: Forwarder,
     metrics: Forward,
+    registry: Registry,
 }
 
 fn bench(change: impl FnOnce(&mut Options)) -> Bench {
     let mut options = Options::default();
     change(&mut options);
-    let metrics = Metrics::new(&mut Registry::default()).forward;
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry).forward;
     let (tasks, _) = Tasks::new();
     let rng = StdRng::from_seed([7; 32]);
     let forwarder = Forwarder::new(&options, tasks, metrics.clone(), rng);
-    Bench { forwarder, metrics }
+    Bench {
+        forwarder,
+        metrics,
+        registry,
+    }
 }
 
 /// A forwarder to these upstreams.
@@ -90,6 +96,13 @@ fn lines(held: &Held, spelling: &str) -> Vec<String> {
 }
 
 impl Bench {
+    /// The metrics as they are scraped.
+    fn page(&self) -> String {
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &self.registry).unwrap();
+        page
+    }
+
     async fn ask(&self, name: &str) -> Result<Vec<String>, Failure> {
         let outcome = self.forwarder.resolve(&a(name), Route::Default).await;
         outcome.map(|held| lines(&held, name))
@@ -477,20 +490,11 @@ async fn a_lost_question_is_asked_again_after_the_time_that_answers_take_and_a_l
 
 #[tokio::test(start_paused = true)]
 async fn the_state_of_the_upstreams_is_read_at_the_scrape() {
-    let mut registry = Registry::default();
-    let metrics = Metrics::new(&mut registry).forward;
     let upstream = FakeUpstream::start(ZONE).await;
     upstream.always(Act::Silent);
-    let options = Options {
-        upstreams: vec![upstream.address.into()],
-        ..Options::default()
-    };
-    let rng = StdRng::from_seed([7; 32]);
-    let forwarder = Forwarder::new(&options, Tasks::new().0, metrics.clone(), rng);
-    let bench = Bench { forwarder, metrics };
+    let bench = over(&[&upstream]);
     for down in [0, 1] {
-        let mut page = String::new();
-        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        let page = bench.page();
         let address = upstream.address;
         let line = format!("gapless_upstream_down{{upstream=\"{address}\"}} {down}\n");
         assert!(page.contains(&line), "{line} in {page}");
@@ -828,4 +832,46 @@ async fn a_hit_on_a_thread_without_a_runtime_starts_the_refresh() {
         ok(&["www.example.org. 59 IN A 192.0.2.1"]).ok()
     });
     assert_eq!(upstream.asked(), udp(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn u20_other_upstreams_take_over_between_two_questions_and_those_that_stay_stay_known() {
+    let (former, stays) = (
+        FakeUpstream::start(ZONE).await,
+        FakeUpstream::start(ZONE).await,
+    );
+    let bench = over(&[&former, &stays]);
+    former.always(Act::Hold);
+    stays.always(Act::Late(Duration::from_millis(600)));
+    let forwarder = bench.forwarder.clone();
+    let mut under_way = JoinSet::new();
+    under_way.spawn(async move {
+        let question = a("www.example.org.");
+        forwarder.resolve(&question, Route::Default).await
+    });
+    former.until_asked(1).await;
+    bench.forwarder.replace_upstreams(&[stays.address.into()]);
+    former.release();
+    let outcome = under_way.join_next().await.unwrap().unwrap();
+    assert_eq!(lines(&outcome.unwrap(), "www.example.org.")[1..], [WWW]);
+    assert_eq!((former.asked(), stays.asked()), (udp(1), udp(0)));
+    // Its answer stays in the cache, and the next question goes to those that are there now.
+    assert!(bench.held("www.example.org.").is_some());
+    bench.ask("gone.example.org.").await.unwrap();
+    assert_eq!((former.asked(), stays.asked()), (udp(1), udp(1)));
+    let measured = || {
+        let page = bench.page();
+        let lines = page.lines().filter(|line| line.contains("srtt_seconds{"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = measured();
+    assert_eq!(before.len(), 1, "{before:?}");
+    let (another, stays) = (FakeUpstream::start(ZONE).await.address, stays.address);
+    bench
+        .forwarder
+        .replace_upstreams(&[another.into(), stays.into()]);
+    assert_eq!(measured(), before);
+    bench.forwarder.replace_upstreams(&[]);
+    let nobody = bench.ask("other.example.org.").await;
+    assert_eq!(nobody, Err(Failure::NoUpstreams));
 }

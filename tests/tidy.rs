@@ -16,11 +16,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("lifecycle", &[]),
     ("telemetry", &[]),
+    ("notices", &[]),
     // State.
     ("index", &["model", "wire"]),
     ("cache", &["wire"]),
     // Where changes come from, and what is decided.
-    ("feed", &["lifecycle", "metrics", "model"]),
+    ("feed", &["lifecycle", "metrics", "model", "notices"]),
     ("answer", &["index", "model", "wire"]),
     ("forward", &["cache", "lifecycle", "metrics", "wire"]),
     // The only way from a query's bytes to an answer's.

@@ -111,6 +111,7 @@ fn below_service<'s>(
 ) -> Found<'s> {
     match service.kind() {
         Kind::ExternalName(target) => return external_name(left, qtype, target),
+        Kind::Unreadable => return Found::Unsure,
         Kind::Headless if !snapshot.knows_endpoints() => return Found::Unsure,
         Kind::ClusterIp
             if left == 3
@@ -122,7 +123,7 @@ fn below_service<'s>(
         Kind::Headless | Kind::ClusterIp => {}
     }
     let label = name.label(0).unwrap_or_default();
-    match left {
+    let found = match left {
         _ if !service.exists() => Found::Absent(not_ready(service, label, left)),
         2 if qtype == rtype::SRV && !service.ports().is_empty() => {
             Found::Exists(Records::Services(service, Ports::Every))
@@ -140,7 +141,29 @@ fn below_service<'s>(
             })
         }
         _ => Found::Absent(None),
+    };
+    // What a malformed slice would say may be just this. A name such as `_tcp` that exists has no addresses anyway.
+    let is_made_of_slices = match service.kind() {
+        Kind::Headless => true,
+        _ => left == 3 && snapshot.options().cluster_ip_endpoints,
+    };
+    let namespace = || name.label(left - 1).unwrap_or_default();
+    match found {
+        Found::Exists(Records::Negative(_)) if label.starts_with(b"_") => found,
+        Found::Absent(_) | Found::Exists(Records::Negative(_))
+            if is_made_of_slices
+                && (service.is_incomplete() || has_unreadable_slice(snapshot, namespace())) =>
+        {
+            Found::Unsure
+        }
+        found => found,
     }
+}
+
+fn has_unreadable_slice(snapshot: &Snapshot, namespace: &[u8]) -> bool {
+    [Source::EndpointSlices, Source::ForeignEndpointSlices]
+        .into_iter()
+        .any(|source| snapshot.has_unreadable(source, namespace))
 }
 
 /// "Exists, but is not ready" is worth saying: the client may be a moment too early.
@@ -188,8 +211,11 @@ fn pod_name<'s>(
         PodNames::Disabled => false,
         PodNames::Insecure if snapshot.has_namespace(of) => true,
         PodNames::Insecure if snapshot.knows(Source::Namespaces) => false,
-        PodNames::Verified if snapshot.knows(Source::Pods) => snapshot.has_pod(of, address),
-        PodNames::Insecure | PodNames::Verified => return Found::Unsure,
+        PodNames::Verified if !snapshot.knows(Source::Pods) => return Found::Unsure,
+        PodNames::Verified if snapshot.has_pod(of, address) => true,
+        PodNames::Verified if snapshot.has_unreadable(Source::Pods, of) => return Found::Unsure,
+        PodNames::Verified => false,
+        PodNames::Insecure => return Found::Unsure,
     };
     match (qtype, address) {
         _ if !exists => Found::Absent(None),

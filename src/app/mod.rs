@@ -3,6 +3,7 @@
 
 mod descriptors;
 mod options;
+mod resolv_conf;
 mod source;
 mod synced;
 
@@ -19,6 +20,7 @@ use crate::{
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use rand::rngs::StdRng;
+use resolv_conf::SystemUpstreams;
 use source::Feed;
 use std::{
     net::SocketAddr,
@@ -142,12 +144,25 @@ impl Bound {
         let (drain, drained) = (Drain::new(), Drain::new());
         let listening = readiness.wait_for("listeners");
         let (index, reader) = Index::new(options::index(&config, feed.sources()));
+        let given = &config.forward.upstreams;
+        let system = given
+            .is_empty()
+            .then(|| SystemUpstreams::of(&config.forward.resolv_conf, listeners.local_addrs()));
+        let upstreams = system
+            .as_ref()
+            .map_or(given.as_slice(), SystemUpstreams::servers);
         let forward = Forwarder::new(
-            &options::forward(&config, listeners.local_addrs()),
+            &options::forward(&config, upstreams),
             tasks.clone(),
             metrics.forward.clone(),
             rand::make_rng::<StdRng>(),
         );
+        if let Some(system) = system {
+            tasks.essential(
+                "resolv.conf",
+                system.follow(forward.clone(), metrics.forward.clone(), drain.clone()),
+            );
+        }
         let engine = options::engine(&config, listeners.local_addrs());
         let engine = Engine::new(reader.clone(), forward, metrics.queries.clone(), engine);
 

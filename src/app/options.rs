@@ -5,14 +5,14 @@ use crate::{
     cache::Bounds,
     config::{self, Config},
     engine::{self, Identity},
-    forward::{self, Limits, ResolvConf, Server, ZoneRoute},
+    forward::{self, Limits, Server, ZoneRoute},
     index, model,
     server::{self, Https, Tls, TlsError},
 };
 use anyhow::Context as _;
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -113,14 +113,10 @@ pub(super) fn https(config: &Config) -> anyhow::Result<Option<Https>> {
     }))
 }
 
-pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Options {
+/// What the forwarder is told, with these upstreams for everything that has no route.
+pub(super) fn forward(config: &Config, upstreams: &[Server]) -> forward::Options {
     forward::Options {
-        upstreams: if config.forward.upstreams.is_empty() {
-            let servers = from_resolv_conf(config, listening);
-            servers.into_iter().map(Server::from).collect()
-        } else {
-            config.forward.upstreams.clone()
-        },
+        upstreams: upstreams.to_vec(),
         cluster_dns: config.cluster.dns.clone(),
         routes: (config.forward.routes.iter())
             .map(|route| ZoneRoute {
@@ -145,87 +141,12 @@ pub(super) fn forward(config: &Config, listening: &[SocketAddr]) -> forward::Opt
     }
 }
 
-/// The system's upstreams, without this server itself.
-fn from_resolv_conf(config: &Config, listening: &[SocketAddr]) -> Vec<SocketAddr> {
-    let path = config.forward.resolv_conf.display();
-    let text = fs::read_to_string(&config.forward.resolv_conf).unwrap_or_else(|error| {
-        tracing::warn!("{path}: {error}");
-        String::new()
-    });
-    let conf = ResolvConf::parse(&text, interface_index);
-    for bad in &conf.bad {
-        tracing::warn!("{path}: {bad}");
-    }
-    let (own, upstreams): (Vec<_>, Vec<_>) = conf
-        .servers
-        .into_iter()
-        .partition(|server| leads_back(*server, listening));
-    if !own.is_empty() {
-        tracing::warn!(
-            ?own,
-            "{path}: these are addresses of this server, and would be asked in a circle; left out"
-        );
-    }
-    if upstreams.is_empty() {
-        tracing::warn!(
-            "{path}: no upstream; only names of the cluster are answered (see forward.upstreams)"
-        );
-    } else {
-        tracing::info!(
-            ?upstreams,
-            "{path}: names outside the cluster are asked there"
-        );
-    }
-    upstreams
-}
-
-/// Would a question sent to this address come back to a listener?
-fn leads_back(server: SocketAddr, listening: &[SocketAddr]) -> bool {
-    let any = |address: IpAddr| match address {
-        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-    };
-    let wildcard = SocketAddr::new(any(server.ip()), server.port());
-    listening.contains(&server) || (listening.contains(&wildcard) && server.ip().is_loopback())
-}
-
-fn interface_index(name: &str) -> Option<u32> {
-    let safe = !name.contains('/') && name != "..";
-    let path = safe.then(|| format!("/sys/class/net/{name}/ifindex"))?;
-    fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn upstream(address: &str) -> Server {
         address.parse::<SocketAddr>().unwrap().into()
-    }
-
-    #[test]
-    fn the_upstreams_of_resolv_conf_are_asked_without_this_server_itself() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("resolv.conf");
-        let text =
-            "search a.b\nnameserver 127.0.0.1\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n";
-        fs::write(&path, text).unwrap();
-        let mut config = Config::default();
-        config.forward.resolv_conf = path;
-        let upstreams = |config: &Config, listening: &str| {
-            let upstreams = forward(config, &[listening.parse().unwrap()]).upstreams;
-            upstreams
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-        };
-        let others = ["192.0.2.1:53", "[2001:db8::1]:53"];
-        assert_eq!(upstreams(&config, "127.0.0.1:53"), others);
-        assert_eq!(upstreams(&config, "0.0.0.0:53"), others);
-        let all = ["127.0.0.1:53", "192.0.2.1:53", "[2001:db8::1]:53"];
-        assert_eq!(upstreams(&config, "127.0.0.1:5300"), all);
-        config.forward.upstreams = vec![upstream("192.0.2.9:53")];
-        assert_eq!(upstreams(&config, "127.0.0.1:53"), ["192.0.2.9:53"]);
     }
 
     #[test]
@@ -269,20 +190,6 @@ mod tests {
                 waiters: 7,
             },
         };
-        assert_eq!(forward(&config, &[]), expected);
-    }
-
-    #[test]
-    fn an_upstream_that_is_this_server_is_recognised() {
-        let own = |server: &str, listening: &[&str]| {
-            let listening: Vec<_> = listening.iter().map(|it| it.parse().unwrap()).collect();
-            leads_back(server.parse().unwrap(), &listening)
-        };
-        assert!(own("127.0.0.1:53", &["127.0.0.1:53"]));
-        assert!(own("127.0.0.53:53", &["0.0.0.0:53"]));
-        assert!(own("[::1]:53", &["[::]:53"]));
-        assert!(!own("127.0.0.1:53", &["127.0.0.1:5300"]));
-        assert!(!own("192.0.2.1:53", &["0.0.0.0:53"]));
-        assert!(!own("127.0.0.53:53", &["169.254.20.10:53"]));
+        assert_eq!(forward(&config, &config.forward.upstreams), expected);
     }
 }

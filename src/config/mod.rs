@@ -185,7 +185,7 @@ pub struct Forward {
     pub upstreams: Vec<Server>,
     /// Zones with upstreams of their own; none stands in two routes.
     pub routes: Vec<Route>,
-    /// Read when there are no `upstreams`.
+    /// Read, and followed, when there are no `upstreams`.
     pub resolv_conf: PathBuf,
     /// Questions under way.
     pub max_in_flight: usize,

@@ -338,7 +338,7 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
             "resolv_conf",
             Path,
             "/etc/resolv.conf".into(),
-            "Read once, at the start, if `upstreams` is empty. An address of this server in it is left out.",
+            "Read if `upstreams` is empty, and again whenever it changes. An address of this server in it is left out; a version that names nobody leaves the former servers.",
         ),
         max_in_flight: forward.key(
             "max_in_flight",

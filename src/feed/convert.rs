@@ -5,7 +5,7 @@ mod object;
 
 use crate::model::{
     Endpoint, EndpointSlice, Label, Object, ObjectKey, Pod, Port, Protocol, Service, ServiceKind,
-    Source,
+    Source, Unreadable,
 };
 use serde::de::DeserializeOwned;
 use std::{
@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+/// The label that says which service a slice belongs to.
+const OWNER: &str = "kubernetes.io/service-name";
 /// Longest name in wire form, the root's zero octet included (RFC 1035 §2.3.4).
 const MAX_NAME_LEN: usize = 255;
 
@@ -58,6 +60,31 @@ pub(super) fn convert(source: Source, json: &str) -> Result<Converted, Malformed
 /// Reads no more than the key: a deleted object need not be well-formed.
 pub(super) fn key(source: Source, json: &str) -> Result<ObjectKey, Malformed> {
     read(source, json, |_: object::Plain, _, _| Ok(None)).map(|converted| converted.key)
+}
+
+/// What is left of an object that is malformed: that it exists. `None` if even its key is unreadable, or if it is a slice
+/// of no service.
+pub(super) fn remnant(source: Source, json: &str) -> Option<Object> {
+    let key = rough_key(source, json);
+    let named = source == Source::Namespaces || Label::new(&key.namespace).is_ok();
+    if key.name.is_empty() || !named {
+        return None;
+    }
+    let slices = [Source::EndpointSlices, Source::ForeignEndpointSlices];
+    let service = if slices.contains(&source) {
+        let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+        match &value["metadata"]["labels"] {
+            serde_json::Value::Object(labels) => match labels.get(OWNER)? {
+                serde_json::Value::String(owner) => Some(Label::new(owner).ok()?),
+                _ => None,
+            },
+            serde_json::Value::Null => return None,
+            _ => None,
+        }
+    } else {
+        None
+    };
+    Some(Object::Unreadable(Unreadable { key, service }))
 }
 
 /// A field and what was expected there; the key is added by [`read`].
@@ -197,7 +224,6 @@ fn endpoint_slice(
     key: ObjectKey,
     ignored: &mut Vec<Wrong>,
 ) -> Result<Option<Object>, Wrong> {
-    const OWNER: &str = "kubernetes.io/service-name";
     let owner = (object.metadata.labels).and_then(|labels| labels.service);
     let Some(owner) = owner.filter(|owner| !owner.is_empty()) else {
         return Ok(None);

@@ -13,8 +13,8 @@
 //!   serving what it holds until the list is complete.
 //! - [`Change::Lost`] says that access to this kind is denied, and for longer than an API server's start explains. It is
 //!   tried again, and a success lists anew.
-//! - A malformed object is left out, named once and counted; everything else is served. An object that
-//!   was known and becomes malformed is deleted: unknown, not stale.
+//! - A malformed object is named once, counted, and applied as [`Unreadable`](crate::model::Unreadable), whatever it was
+//!   before: unknown, neither stale nor absent. One whose key cannot be read either is left out.
 
 mod convert;
 pub mod kube;

@@ -30,7 +30,7 @@ impl Rejections {
         }
     }
 
-    /// The object is left out.
+    /// What the object says is unknown.
     pub(super) fn reject(&self, source: Source, malformed: &Malformed) {
         self.metrics.rejected(source.name());
         if self.is_new(source, malformed) {
@@ -38,7 +38,7 @@ impl Rejections {
                 source = source.name(),
                 object = %malformed.key,
                 field = malformed.field,
-                "malformed object left out: {}",
+                "malformed object, its names are unsure: {}",
                 malformed.expected
             );
         }

@@ -115,12 +115,9 @@ fn doubled(times: u32) -> u32 {
 }
 
 impl Choice {
-    /// The choice among so many upstreams, of which nothing is known.
-    pub(super) fn new(upstreams: usize) -> Self {
-        let state = State {
-            upstreams: vec![Health::default(); upstreams].into(),
-            turn: 0,
-        };
+    /// The choice among upstreams of which so much is known.
+    pub(super) fn new(upstreams: Box<[Health]>) -> Self {
+        let state = State { upstreams, turn: 0 };
         Self {
             state: Mutex::new(state),
         }
@@ -220,13 +217,17 @@ impl State {
 mod tests {
     use super::*;
 
+    fn unknown(upstreams: usize) -> Choice {
+        Choice::new(vec![Health::default(); upstreams].into())
+    }
+
     const fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
     }
 
     /// A choice among upstreams that answered once, in these ms.
     fn measured(round_trips: &[u64], now: Instant) -> Choice {
-        let choice = Choice::new(round_trips.len());
+        let choice = unknown(round_trips.len());
         for (upstream, round_trip) in round_trips.iter().enumerate() {
             choice.answered(upstream, ms(*round_trip), now);
         }
@@ -261,12 +262,12 @@ mod tests {
     #[test]
     fn an_upstream_not_measured_yet_is_asked_by_one_question() {
         let now = Instant::now();
-        let choice = Choice::new(3);
+        let choice = unknown(3);
         assert_eq!(choice.order(now), [0, 1, 2]);
         assert_eq!(choice.order(now), [1, 0, 2]);
         choice.answered(0, ms(1), now);
         assert_eq!(firsts(&choice, 4, now), [2, 0, 0, 0]);
-        assert!(Choice::new(0).order(now).is_empty());
+        assert!(unknown(0).order(now).is_empty());
     }
 
     #[test]
@@ -330,7 +331,7 @@ mod tests {
     #[test]
     fn rfc_6298_the_timeout_follows_the_round_trip_and_its_variation() {
         let now = Instant::now();
-        let choice = Choice::new(1);
+        let choice = unknown(1);
         let answered = |after| {
             choice.answered(0, ms(after), now);
             choice.timeout(0)
@@ -343,7 +344,7 @@ mod tests {
         assert_eq!(choice.timeout(0), TIMEOUT_MIN * 2);
         (0..100).for_each(|_| choice.failed(0, now, now));
         assert_eq!(choice.timeout(0), TIMEOUT_MAX);
-        assert_eq!(Choice::new(1).timeout(0), TIMEOUT_MAX);
+        assert_eq!(unknown(1).timeout(0), TIMEOUT_MAX);
         choice.answered(0, ms(4000), now);
         assert_eq!(choice.timeout(0), TIMEOUT_MAX);
     }

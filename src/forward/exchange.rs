@@ -11,7 +11,7 @@
 use crate::{
     forward::{
         Failure,
-        choice::{Choice, TIMEOUT_MAX},
+        choice::{Choice, Health, TIMEOUT_MAX},
         hedge::Budget,
         plan::Plan,
         query::{Draw, Heard, Outgoing},
@@ -34,33 +34,52 @@ const LISTENING: Duration = Duration::from_secs(5);
 /// sends that all leave within it are lost together.
 const LAST_AFTER: Duration = Duration::from_secs(2);
 
-/// The upstreams of one route. Every clone is a handle to the same ones.
-#[derive(Clone, Debug)]
+/// The upstreams of one route.
+#[derive(Debug)]
 pub(super) struct Upstreams {
-    pub(super) servers: Arc<[Upstream]>,
-    choice: Arc<Choice>,
-    hedges: Arc<Budget>,
+    pub(super) servers: Box<[Arc<Upstream>]>,
+    choice: Choice,
+    hedges: Budget,
 }
 
 impl Upstreams {
     pub(super) fn new(servers: &[Server]) -> Self {
         Self {
-            servers: servers.iter().map(Upstream::new).collect(),
-            choice: Arc::new(Choice::new(servers.len())),
-            hedges: Arc::new(Budget::new()),
+            servers: [].into(),
+            choice: Choice::new([].into()),
+            hedges: Budget::new(),
+        }
+        .replaced_by(servers)
+    }
+
+    /// Other servers in their place. Those that stay are the same ones, and what is known of them is kept.
+    pub(super) fn replaced_by(&self, servers: &[Server]) -> Self {
+        let known = self.choice.health();
+        let each = servers.iter().map(|server| {
+            match self.servers.iter().position(|it| it.server == *server) {
+                Some(at) => (Arc::clone(&self.servers[at]), known[at]),
+                None => (Arc::new(Upstream::new(server)), Health::default()),
+            }
+        });
+        let (servers, health): (Vec<_>, Vec<_>) = each.unzip();
+        Self {
+            servers: servers.into(),
+            choice: Choice::new(health.into()),
+            hedges: Budget::new(),
         }
     }
 
     /// What is known of each.
-    pub(super) fn known(&self) -> impl Iterator<Item = metrics::Upstream> {
+    pub(super) fn known(&self) -> Vec<metrics::Upstream> {
         let each = self.servers.iter().zip(self.choice.health());
-        each.map(|(upstream, health)| metrics::Upstream {
+        let each = each.map(|(upstream, health)| metrics::Upstream {
             name: upstream.to_string(),
             round_trip: health.round_trip(),
             down: health.is_down(),
             tcp_first: health.habit.is_tcp_first(),
             lower_case: health.habit.is_lower_case(),
-        })
+        });
+        each.collect()
     }
 }
 

@@ -36,6 +36,7 @@ use crate::{
     metrics::{self, Limit},
     wire::{Ede, Question, Response},
 };
+use arc_swap::ArcSwap;
 use exchange::{Exchange, Upstreams};
 use failures::Failures;
 use inflight::{Flight, Inflight, Seat, Waiter};
@@ -185,7 +186,8 @@ struct Shared {
 /// A route as it is configured.
 #[derive(Debug)]
 struct Configured {
-    upstreams: Upstreams,
+    /// Questions under way stay with those that they began with.
+    upstreams: Arc<ArcSwap<Upstreams>>,
     bounds: Bounds,
     trust_ad: bool,
 }
@@ -198,7 +200,7 @@ impl Forwarder {
             ..options.bounds
         };
         let configured = |upstreams: &[Server], bounds, trust_ad| Configured {
-            upstreams: Upstreams::new(upstreams),
+            upstreams: Arc::new(ArcSwap::from_pointee(Upstreams::new(upstreams))),
             bounds,
             trust_ad,
         };
@@ -225,10 +227,10 @@ impl Forwarder {
             runtime: OnceLock::new(),
         };
         let routes = shared.routes.iter();
-        let measured: Vec<_> = routes.map(|it| it.upstreams.clone()).collect();
+        let measured: Vec<_> = routes.map(|it| Arc::clone(&it.upstreams)).collect();
         shared
             .metrics
-            .upstreams_from(move || measured.iter().flat_map(Upstreams::known).collect());
+            .upstreams_from(move || measured.iter().flat_map(|it| it.load().known()).collect());
         Self {
             shared: Arc::new(shared),
             inflight: Inflight::new(options.limits),
@@ -239,7 +241,16 @@ impl Forwarder {
     /// Has this route any upstream?
     pub fn has_upstreams(&self, route: Route) -> bool {
         let configured = self.shared.configured(route);
-        configured.is_some_and(|it| !it.upstreams.servers.is_empty())
+        configured.is_some_and(|it| !it.upstreams.load().servers.is_empty())
+    }
+
+    /// Gives [`Route::Default`] other upstreams. What is known of those that stay is kept, and so is every answer; questions
+    /// under way come to their end with the former ones.
+    pub fn replace_upstreams(&self, servers: &[Server]) {
+        if let Some(configured) = self.shared.configured(Route::Default) {
+            let replaced = configured.upstreams.load().replaced_by(servers);
+            configured.upstreams.store(Arc::new(replaced));
+        }
     }
 
     /// The answer, if it can be given at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. `recent` is
@@ -375,8 +386,8 @@ impl Shared {
             return flight.land(Err(Failure::NoUpstreams));
         };
         let key = Key::new(question, route.number());
-        let draw = || self.draw();
-        let mut exchange = Exchange::new(&configured.upstreams, question, draw, &self.metrics);
+        let (upstreams, draw) = (configured.upstreams.load_full(), || self.draw());
+        let mut exchange = Exchange::new(&upstreams, question, draw, &self.metrics);
         let asked = exchange.outcome().await;
         let outcome = self.keep(&key, configured, asked);
         let answered = is_answer(&outcome);
@@ -393,12 +404,10 @@ impl Shared {
         configured: &Configured,
         asked: Result<Response, Failure>,
     ) -> Outcome {
-        let (
-            now,
-            Configured {
-                bounds, trust_ad, ..
-            },
-        ) = (now(), configured);
+        let now = now();
+        let Configured {
+            bounds, trust_ad, ..
+        } = configured;
         let outcome = asked.map(|response| Arc::new(Entry::new(response, *bounds, *trust_ad, now)));
         match &outcome {
             Ok(entry) if is_answer(&outcome) => {

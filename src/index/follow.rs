@@ -35,9 +35,18 @@ pub async fn follow(
     let mut batch = Vec::with_capacity(BATCH);
     let mut received = Vec::with_capacity(BATCH);
     let mut triggered = Vec::new();
-    while events.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        let deadline = index.next_deadline();
+        tokio::select! {
+            count = events.recv_many(&mut batch, BATCH) => if count == 0 {
+                return;
+            },
+            () = until(deadline) => {}
+        }
         received.clear();
         triggered.clear();
+        let (now, since_1970) = clock();
+        index.tell_time(now);
         for event in batch.drain(..) {
             received.push(event.received);
             // The annotation stays when something else is changed that DNS does not see.
@@ -45,7 +54,6 @@ pub async fn follow(
                 triggered.extend(event.triggered);
             }
         }
-        let (_, since_1970) = clock();
         // Serial numbers are 32 bits wide and wrap (RFC 1982).
         let rebuilt = index.publish(since_1970.as_secs() as u32);
         let (at, since_1970) = clock();
@@ -59,5 +67,12 @@ pub async fn follow(
                 rebuilt,
             },
         );
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -5,6 +5,7 @@
 //! Change ─▶ Index: objects ─▶ dirty services ─▶ records (once a batch) ─▶ Snapshot ─▶ Reader
 //! ```
 
+mod fading;
 mod follow;
 mod records;
 mod snapshot;
@@ -14,10 +15,11 @@ pub use records::{Kind, ServicePort, ServiceRecords, Target};
 pub use snapshot::{Reader, Snapshot};
 
 use crate::{
-    model::{Change, EndpointSlice, Label, Object, ObjectKey, Source},
+    model::{Change, EndpointSlice, Label, Object, ObjectKey, ServiceKind, Source},
     wire::NameKey,
 };
 use arc_swap::ArcSwap;
+use fading::Fading;
 use hashbrown::HashTable;
 use snapshot::{SHARDS, Shard, shard_of};
 use std::{
@@ -25,7 +27,16 @@ use std::{
     hash::{BuildHasher, Hash},
     net::IpAddr,
     sync::Arc,
+    time::{Duration, Instant},
 };
+
+/// How long a ready endpoint that vanishes from its slice is still answered if nothing else is said about its name: it
+/// may move to another slice, or its slice from one watch to the other, and the order of the two events is not given.
+pub const FADING: Duration = Duration::from_millis(50);
+/// The same for slices that vanished while a watch was down: the other watch may take longer to come back.
+const FADING_AFTER_A_LIST: Duration = Duration::from_secs(1);
+/// How long a service that became headless waits for the controller to label its slices, until its names are absent.
+const AWAITING_SLICES: Duration = Duration::from_secs(5);
 
 /// How names are made from objects.
 #[derive(Clone, Debug)]
@@ -82,6 +93,8 @@ pub struct Index {
     slices: HashMap<ObjectKey, BTreeSet<(Source, ObjectKey)>>,
     /// How many Services and Namespace objects say that a namespace exists.
     namespaces: HashMap<Box<str>, usize>,
+    /// What is over and still answered for a moment.
+    fading: Fading,
     /// Services to be rebuilt.
     dirty: HashSet<ObjectKey>,
     /// Has anything else changed that readers are to see?
@@ -115,6 +128,7 @@ impl Index {
             generations: <_>::default(),
             slices: HashMap::new(),
             namespaces: HashMap::new(),
+            fading: Fading::default(),
             dirty: HashSet::new(),
             touched: false,
             working,
@@ -122,6 +136,17 @@ impl Index {
             rebuilt: 0,
         };
         (index, reader)
+    }
+
+    /// Sets the time of the changes that follow, and lets go of what faded until then. An index that is never told the
+    /// time lets go at once.
+    pub fn tell_time(&mut self, now: Instant) {
+        self.dirty.extend(self.fading.tell_time(now));
+    }
+
+    /// When [`Self::tell_time`] has something to do next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.fading.next_deadline()
     }
 
     /// Takes a change in, and says whether an object is otherwise than it was held. Readers see nothing of it before
@@ -172,8 +197,15 @@ impl Index {
         let generation = self.generations[source as usize];
         let objects = &mut self.objects[source as usize];
         let gone = objects.extract_if(|_, listed| listed.generation != generation);
+        // With one watch of slices, whatever moved stands in the same list.
+        let (one, other) = (Source::EndpointSlices, Source::ForeignEndpointSlices);
+        let fed = &self.working.options.sources;
+        let may_move = fed.contains(&one) && fed.contains(&other);
         for (_, listed) in gone.collect::<Vec<_>>() {
             self.link(source, &listed.object, false);
+            if may_move {
+                self.fade(listed.object, None, FADING_AFTER_A_LIST);
+            }
         }
         self.set_known(source, true);
     }
@@ -186,19 +218,61 @@ impl Index {
                 return false;
             }
         }
-        self.remove(source, &object.key().clone());
+        let before = self.objects[source as usize].remove(object.key());
         let object = Arc::new(object);
+        if let Some(before) = before {
+            self.link(source, &before.object, false);
+            self.await_slices(&before.object, &object);
+            self.fade(before.object, Some(&object), FADING);
+        }
         self.link(source, &object, true);
         self.objects[source as usize].insert(object.key().clone(), Listed { generation, object });
         true
     }
 
     fn remove(&mut self, source: Source, key: &ObjectKey) -> bool {
-        let gone = self.objects[source as usize].remove(key);
-        if let Some(gone) = &gone {
-            self.link(source, &gone.object, false);
+        let Some(gone) = self.objects[source as usize].remove(key) else {
+            return false;
+        };
+        self.link(source, &gone.object, false);
+        self.fade(gone.object, None, FADING);
+        true
+    }
+
+    /// Keeps a slice that is gone, or replaced, if a ready endpoint vanishes with it.
+    fn fade(&mut self, before: Arc<Object>, after: Option<&Object>, time: Duration) {
+        let Object::EndpointSlice(slice) = &*before else {
+            return;
+        };
+        let names = self.working.options.endpoint_names;
+        let labels = |slice: &EndpointSlice, ready: bool| {
+            let endpoints = slice.endpoints.iter().filter(|it| it.ready || !ready);
+            let labels = endpoints.flat_map(|it| records::labels(it, names));
+            labels.collect::<HashSet<_>>()
+        };
+        let lost = match after {
+            Some(Object::EndpointSlice(after)) if after.service == slice.service => {
+                !labels(slice, true).is_subset(&labels(after, false))
+            }
+            _ => slice.endpoints.iter().any(|endpoint| endpoint.ready),
+        };
+        if lost {
+            let service = ObjectKey::new(&slice.key.namespace, slice.service.as_str());
+            self.fading.keep(service, before, time);
         }
-        gone.is_some()
+    }
+
+    /// A service becomes headless before its slices enter the watch of headless services' slices.
+    fn await_slices(&mut self, before: &Object, after: &Object) {
+        let options = &self.working.options;
+        let selected = options.sources.contains(&Source::ForeignEndpointSlices);
+        if let (Object::Service(before), Object::Service(after)) = (before, after)
+            && selected
+            && before.kind != ServiceKind::Headless
+            && after.kind == ServiceKind::Headless
+        {
+            self.fading.await_slices(&after.key, AWAITING_SLICES);
+        }
     }
 
     /// Notes what the coming, or going, of an object touches.
@@ -209,18 +283,7 @@ impl Index {
                 self.dirty.insert(service.key.clone());
             }
             Object::EndpointSlice(slice) => {
-                let service = ObjectKey::new(&slice.key.namespace, slice.service.as_str());
-                let link = (source, slice.key.clone());
-                let links = self.slices.entry(service.clone()).or_default();
-                if comes {
-                    links.insert(link)
-                } else {
-                    links.remove(&link)
-                };
-                if links.is_empty() {
-                    self.slices.remove(&service);
-                }
-                self.dirty.insert(service);
+                self.link_slice(source, &slice.key, &slice.service, comes);
             }
             Object::Namespace(key) => self.count_namespace(&key.name, comes),
             Object::Pod(pod) => {
@@ -228,7 +291,31 @@ impl Index {
                     self.set_pod(&pod.key.namespace, *address, comes);
                 }
             }
+            Object::Unreadable(unreadable) => match (source, &unreadable.service) {
+                (Source::Services, _) => {
+                    self.count_namespace(&unreadable.key.namespace, comes);
+                    self.dirty.insert(unreadable.key.clone());
+                }
+                (Source::Namespaces, _) => self.count_namespace(&unreadable.key.name, comes),
+                (_, Some(service)) => self.link_slice(source, &unreadable.key, service, comes),
+                (_, None) => self.set_unreadable(source, &unreadable.key.namespace, comes),
+            },
         }
+    }
+
+    fn link_slice(&mut self, source: Source, slice: &ObjectKey, service: &Label, comes: bool) {
+        let service = ObjectKey::new(&slice.namespace, service.as_str());
+        let link = (source, slice.clone());
+        let links = self.slices.entry(service.clone()).or_default();
+        if comes {
+            links.insert(link)
+        } else {
+            links.remove(&link)
+        };
+        if links.is_empty() {
+            self.slices.remove(&service);
+        }
+        self.dirty.insert(service);
     }
 
     fn count_namespace(&mut self, namespace: &str, comes: bool) {
@@ -264,6 +351,19 @@ impl Index {
                 .pods
                 .insert_unique(hash, pod, |it| hasher.hash_one(it.0));
         } else if let Ok(found) = shard.pods.find_entry(hash, |it| *it == pod) {
+            found.remove();
+        }
+    }
+
+    fn set_unreadable(&mut self, source: Source, namespace: &str, comes: bool) {
+        let namespace: Arc<[u8]> = namespace.as_bytes().into();
+        let entry = (source, namespace.clone());
+        let hasher = self.working.hasher.clone();
+        let (hash, shard) = self.shard_mut(&*namespace);
+        if comes {
+            let rehash = |it: &(Source, Arc<[u8]>)| hasher.hash_one(&*it.1);
+            shard.unreadable.insert_unique(hash, entry, rehash);
+        } else if let Ok(found) = shard.unreadable.find_entry(hash, |it| *it == entry) {
             found.remove();
         }
     }
@@ -308,23 +408,31 @@ impl Index {
     fn derive(&self, service: &ObjectKey, key: &Arc<[u8]>) -> Option<Arc<ServiceRecords>> {
         let listed = self.objects[Source::Services as usize].get(service)?;
         let Object::Service(object) = &*listed.object else {
-            return None;
+            return Some(Arc::new(records::unreadable(key.clone())));
         };
-        let slices = self.slices.get(service).into_iter().flatten();
-        let slices = slices.filter_map(|(source, slice)| self.slice(*source, slice));
+        let links = self.slices.get(service).into_iter().flatten();
+        let slices = links.clone().filter_map(|(source, slice)| {
+            let listed = self.objects[*source as usize].get(slice)?;
+            Some((*source, &*listed.object))
+        });
+        let mut awaited = self.fading.awaits_slices(service);
+        let mut unreadable = false;
+        for (source, slice) in slices.clone() {
+            awaited &= source != Source::EndpointSlices;
+            unreadable |= matches!(slice, Object::Unreadable(_));
+        }
+        let slices = records::Slices {
+            slices: slices.filter_map(|(_, slice)| as_slice(slice)),
+            fading: self.fading.slices(service).filter_map(as_slice).collect(),
+            incomplete: awaited || unreadable,
+        };
+        let options = &self.working.options;
         Some(Arc::new(records::build(
             key.clone(),
             object,
             slices,
-            &self.working.options,
+            options,
         )))
-    }
-
-    fn slice(&self, source: Source, key: &ObjectKey) -> Option<&EndpointSlice> {
-        match &*self.objects[source as usize].get(key)?.object {
-            Object::EndpointSlice(slice) => Some(slice),
-            _ => None,
-        }
     }
 
     fn set_owner(&mut self, address: IpAddr, key: &Arc<[u8]>, comes: bool) {
@@ -348,6 +456,13 @@ impl Index {
             hash,
             Arc::make_mut(&mut self.working.shards[shard_of(hash)]),
         )
+    }
+}
+
+const fn as_slice(object: &Object) -> Option<&EndpointSlice> {
+    match object {
+        Object::EndpointSlice(slice) => Some(slice),
+        _ => None,
     }
 }
 

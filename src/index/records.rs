@@ -3,7 +3,7 @@
 
 mod build;
 
-pub(super) use build::build;
+pub(super) use build::{Slices, build, labels, unreadable};
 
 use crate::{
     model::{Label, Port},
@@ -26,6 +26,8 @@ pub struct ServiceRecords {
     host_at: Box<[(IpAddr, u32)]>,
     unready: Box<[Label]>,
     ports: Box<[ServicePort]>,
+    /// May there be endpoints that are not told of here?
+    incomplete: bool,
 }
 
 /// What the service's name leads to.
@@ -37,6 +39,8 @@ pub enum Kind {
     Headless,
     /// An alias for this name, in lower-cased wire form.
     ExternalName(Box<[u8]>),
+    /// Nobody knows: the object is malformed.
+    Unreadable,
 }
 
 /// A name below the service: its label, and its slots in the runs of addresses.
@@ -80,6 +84,11 @@ impl ServiceRecords {
     /// What the name leads to.
     pub const fn kind(&self) -> &Kind {
         &self.kind
+    }
+
+    /// May there be endpoints that are not told of here, so that a name's absence is not certain?
+    pub const fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// A headless service none of whose endpoints is ready has no name at all (specification 2.4.1).

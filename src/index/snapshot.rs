@@ -36,6 +36,8 @@ pub(super) struct Shard {
     pub(super) owners: HashTable<(IpAddr, Arc<[u8]>)>,
     /// Address → namespace of a pod that has it.
     pub(super) pods: HashTable<(IpAddr, Arc<[u8]>)>,
+    /// Namespaces with an object of a source that is unreadable and may be about any name in them; once for each.
+    pub(super) unreadable: HashTable<(Source, Arc<[u8]>)>,
 }
 
 impl Snapshot {
@@ -104,6 +106,13 @@ impl Snapshot {
         let (hash, shard) = self.locate(&address);
         let same = |(at, of): &(IpAddr, Arc<[u8]>)| *at == address && **of == *namespace;
         shard.pods.find(hash, same).is_some()
+    }
+
+    /// Has the namespace an object of this source of which nothing is known but that it exists?
+    pub fn has_unreadable(&self, source: Source, namespace: &[u8]) -> bool {
+        let (hash, shard) = self.locate(namespace);
+        let same = |(of, at): &(Source, Arc<[u8]>)| *of == source && **at == *namespace;
+        shard.unreadable.find(hash, same).is_some()
     }
 
     fn locate(&self, key: &(impl Hash + ?Sized)) -> (u64, &Shard) {

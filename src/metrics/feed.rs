@@ -52,7 +52,7 @@ impl Feed {
         let changes = by_source("feed_changes", "Objects applied or deleted, by source");
         let rejected = by_source(
             "feed_rejected_objects",
-            "Malformed objects that were left out, by source",
+            "Malformed objects, whose names are unsure, by source",
         );
         let lists = by_source("feed_lists", "Lists that were completed, by source");
         let family = Family::<RestartLabels, Counter>::default();
@@ -84,7 +84,7 @@ impl Feed {
         self.changes[row(source)].inc();
     }
 
-    /// Counts a malformed object that was left out.
+    /// Counts a malformed object.
     pub fn rejected(&self, source: &str) {
         self.rejected[row(source)].inc();
     }
@@ -104,7 +104,7 @@ impl Feed {
         self.unreadable_files.inc();
     }
 
-    /// How many malformed objects were left out so far.
+    /// How many malformed objects were met so far.
     pub fn rejected_total(&self, source: &str) -> u64 {
         self.rejected[row(source)].get()
     }

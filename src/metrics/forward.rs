@@ -84,6 +84,7 @@ pub enum Hedge {
     Deferred,
 }
 
+const RESOLV_CONF: [&str; 2] = ["unusable", "taken"];
 const TRANSPORTS: [&str; 4] = ["udp", "tcp", "tls", "https"];
 const SENT: [&str; 7] = [
     "answered",
@@ -115,6 +116,7 @@ pub struct Forward {
     ignored: [Counter; 5],
     hedges: [Counter; 3],
     limited: [Counter; 2],
+    resolv_conf: [Counter; 2],
     cache: Arc<CacheSize>,
     upstreams: Arc<Upstreams>,
 }
@@ -152,6 +154,11 @@ impl Forward {
                 ("forward_limited", "limit", LIMITS),
                 "Questions not forwarded because of a limit of this server's",
             ),
+            resolv_conf: counters(
+                registry,
+                ("forward_resolv_conf_changes", "outcome", RESOLV_CONF),
+                "Versions of resolv.conf after the one at the start, by whether they name an upstream",
+            ),
             cache,
             upstreams,
         }
@@ -185,6 +192,11 @@ impl Forward {
     /// Counts a question that met a limit.
     pub fn limited(&self, limit: Limit) {
         self.limited[limit as usize].inc();
+    }
+
+    /// Counts a new version of resolv.conf.
+    pub fn resolv_conf(&self, usable: bool) {
+        self.resolv_conf[usize::from(usable)].inc();
     }
 
     /// Says where the size of the cache is read at each scrape; the first one to say so is heard.

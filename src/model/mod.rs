@@ -85,6 +85,8 @@ pub enum Object {
     Namespace(ObjectKey),
     /// See [`Pod`].
     Pod(Pod),
+    /// See [`Unreadable`].
+    Unreadable(Unreadable),
 }
 
 impl Object {
@@ -95,6 +97,7 @@ impl Object {
             Self::EndpointSlice(slice) => &slice.key,
             Self::Namespace(key) => key,
             Self::Pod(pod) => &pod.key,
+            Self::Unreadable(object) => &object.key,
         }
     }
 }
@@ -187,4 +190,13 @@ pub struct Pod {
     pub key: ObjectKey,
     /// `status.podIPs`.
     pub addresses: Box<[IpAddr]>,
+}
+
+/// An object that exists and is malformed: what it would say about its names is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// The service that a slice belongs to; `None` for other kinds, and if the slice does not say that either.
+    pub service: Option<Label>,
 }

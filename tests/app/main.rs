@@ -7,6 +7,7 @@ mod api_server;
 mod asking;
 mod demo;
 mod ending;
+mod following;
 mod process;
 mod readiness;
 mod running;

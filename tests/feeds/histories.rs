@@ -221,7 +221,7 @@ spec: {clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, 'fd00::1'], ports: null}
 }
 
 #[tokio::test]
-async fn a_malformed_object_is_left_out_and_a_known_one_that_becomes_malformed_is_gone() {
+async fn a_malformed_object_is_unreadable_whatever_it_was_before() {
     const BAD: &str = "
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -234,7 +234,6 @@ kind: Service
 metadata: {name: bad, namespace: shop}
 spec: {clusterIP: None, ports: [{port: http}]}
 ";
-    const HELD: &[&str] = &["namespace shop", "service shop/web headless http/Tcp/80"];
     history(
         &format!("{SHOP}---{BAD}"),
         &[
@@ -244,11 +243,19 @@ spec: {clusterIP: None, ports: [{port: http}]}
                     "namespace shop",
                     "service shop/web headless http/Tcp/80",
                     "slice shop/web-1 of web [10.1.0.1] web-0 http/Tcp/8080",
+                    "unreadable shop/bad",
+                    "unreadable shop/bad-1 of web",
                 ],
             ),
             (
                 |cluster| cluster.apply(&SHOP.replace("10.1.0.1", "10.1.0")),
-                HELD,
+                &[
+                    "namespace shop",
+                    "service shop/web headless http/Tcp/80",
+                    "unreadable shop/bad",
+                    "unreadable shop/bad-1 of web",
+                    "unreadable shop/web-1 of web",
+                ],
             ),
             (
                 |cluster| {
@@ -259,6 +266,7 @@ spec: {clusterIP: None, ports: [{port: http}]}
                     "service shop/bad headless -/Tcp/80",
                     "service shop/web headless http/Tcp/80",
                     "slice shop/bad-1 of web [10.1.0.3]",
+                    "unreadable shop/web-1 of web",
                 ],
             ),
         ],

@@ -122,6 +122,10 @@ fn show(object: &Object) -> String {
     match object {
         Object::Namespace(key) => format!("namespace {key}"),
         Object::Pod(pod) => format!("pod {} {:?}", pod.key, pod.addresses),
+        Object::Unreadable(object) => match &object.service {
+            Some(service) => format!("unreadable {} of {service}", object.key),
+            None => format!("unreadable {}", object.key),
+        },
         Object::Service(service) => {
             let kind = match &service.kind {
                 ServiceKind::ClusterIp(ips) => format!("{ips:?}"),

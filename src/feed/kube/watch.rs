@@ -292,7 +292,11 @@ impl Watch {
             }
             Err(malformed) => {
                 self.rejections.reject(self.source, &malformed);
-                (Change::Delete(self.source, malformed.key), None)
+                let change = match convert::remnant(self.source, object.get()) {
+                    Some(remnant) => Change::Apply(self.source, remnant),
+                    None => Change::Delete(self.source, malformed.key),
+                };
+                (change, None)
             }
         }
     }

@@ -200,6 +200,9 @@ pub(super) fn services_with_slices<'i>(
 ) -> HashSet<(&'i str, &'i Label)> {
     let owner = |item: &'i Item| match &item.object {
         Some(Object::EndpointSlice(slice)) => Some((&*slice.key.namespace, &slice.service)),
+        Some(Object::Unreadable(object)) => {
+            Some((&*object.key.namespace, object.service.as_ref()?))
+        }
         _ => None,
     };
     items.filter_map(owner).collect()

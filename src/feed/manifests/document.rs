@@ -25,7 +25,7 @@ const MAX_REPEATED_NODES: usize = 50_000;
 pub(super) struct Item {
     pub(super) source: Source,
     pub(super) key: ObjectKey,
-    /// `None` if it is malformed, or no object of DNS.
+    /// `None` if it is no object of DNS.
     pub(super) object: Option<Object>,
     /// What endpoints are derived from.
     pub(super) facts: derive::Facts,
@@ -78,7 +78,8 @@ fn item(source: Source, mut value: Value, rejections: &Rejections) -> Item {
             *namespace = "default".into();
         }
     }
-    let converted = convert::convert(source, &value.to_string());
+    let text = value.to_string();
+    let converted = convert::convert(source, &text);
     let (key, object) = match converted {
         Ok(converted) => {
             for ignored in &converted.ignored {
@@ -91,7 +92,7 @@ fn item(source: Source, mut value: Value, rejections: &Rejections) -> Item {
             return Item {
                 source,
                 key: malformed.key,
-                object: None,
+                object: convert::remnant(source, &text),
                 facts: derive::Facts::None,
             };
         }
@@ -163,7 +164,11 @@ mod tests {
     fn keys(path: &str, text: &str) -> Vec<String> {
         let items = parse(Path::new(path), text, &rejections()).unwrap();
         let shown = |item: &Item| {
-            let known = if item.object.is_some() { "" } else { " (none)" };
+            let known = match item.object {
+                None => " (none)",
+                Some(Object::Unreadable(_)) => " (unreadable)",
+                Some(_) => "",
+            };
             format!("{} {}{known}", item.source.name(), item.key)
         };
         items.iter().map(shown).collect()
@@ -200,7 +205,7 @@ metadata: {name: other}
                 "namespaces shop",
                 "services shop/web",
                 "endpointslices default/web-1 (none)",
-                "services default/bad (none)"
+                "services default/bad (unreadable)"
             ]
         );
     }

@@ -4,7 +4,6 @@
 mod derive;
 mod directory;
 mod document;
-mod notices;
 
 pub use directory::Error;
 
@@ -13,9 +12,9 @@ use crate::{
     lifecycle::Drain,
     metrics,
     model::{Event, Source},
+    notices::Notices,
 };
 use directory::Directory;
-use notices::Notices;
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 
@@ -50,7 +49,9 @@ impl Manifests {
         let rejections = Rejections::new(metrics.clone());
         let mut directory = Directory::new(options.directory.clone(), rejections, metrics.clone());
         directory.read()?;
-        let notices = Notices::of(&options.directory)
+        let mut notices = Notices::none();
+        notices
+            .watch(&options.directory)
             .map_err(|error| Error::Watch(options.directory.clone(), error))?;
         // Once more, for what changed before it was watched.
         directory.read()?;

@@ -16,7 +16,7 @@ use std::fmt;
 /// A server, and the ways to it.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    server: Server,
+    pub(super) server: Server,
 }
 
 impl Upstream {

@@ -7,13 +7,36 @@ use crate::{
     model::{Endpoint, EndpointSlice, Label, Port, Service, ServiceKind},
     wire::encode_address,
 };
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
-/// Derives a service's records. `slices` are those that name the service, in any order.
+/// What a service's records are made of beside the Service itself.
+pub(in crate::index) struct Slices<'m, S> {
+    /// Those that name the service, in any order.
+    pub(in crate::index) slices: S,
+    /// Former slices, the oldest first, whose ready endpoints count where nothing newer is said about their names.
+    pub(in crate::index) fading: Vec<&'m EndpointSlice>,
+    /// May there be others?
+    pub(in crate::index) incomplete: bool,
+}
+
+/// The records of a service whose object is malformed.
+pub(in crate::index) fn unreadable(key: Arc<[u8]>) -> ServiceRecords {
+    ServiceRecords {
+        key,
+        kind: Kind::Unreadable,
+        ..Hosts::default().into_records(0)
+    }
+}
+
+/// Derives a service's records.
 pub(in crate::index) fn build<'m>(
     key: Arc<[u8]>,
     service: &Service,
-    slices: impl Iterator<Item = &'m EndpointSlice> + Clone,
+    slices: Slices<'m, impl Iterator<Item = &'m EndpointSlice>>,
     options: &Options,
 ) -> ServiceRecords {
     let with_hosts = match service.kind {
@@ -21,6 +44,7 @@ pub(in crate::index) fn build<'m>(
         ServiceKind::ClusterIp(_) => options.cluster_ip_endpoints,
         ServiceKind::ExternalName(_) => false,
     };
+    let incomplete = with_hosts && slices.incomplete;
     let hosts = if with_hosts {
         Hosts::collect(slices, options)
     } else {
@@ -41,6 +65,7 @@ pub(in crate::index) fn build<'m>(
         key,
         own_a,
         own_aaaa,
+        incomplete,
         ..hosts.into_records(options.ttl.pod)
     };
     if kind != Kind::Headless {
@@ -88,15 +113,31 @@ struct Hosts {
 }
 
 impl Hosts {
-    fn collect<'m>(slices: impl Iterator<Item = &'m EndpointSlice>, options: &Options) -> Self {
+    fn collect<'m>(
+        slices: Slices<'m, impl Iterator<Item = &'m EndpointSlice>>,
+        options: &Options,
+    ) -> Self {
         let mut hosts = Self::default();
-        for (slice, number) in slices.zip(0..) {
+        let mut count = 0;
+        for slice in slices.slices {
             for endpoint in &slice.endpoints {
-                hosts.add(endpoint, number, options.endpoint_names);
+                hosts.add(endpoint, count, options.endpoint_names);
             }
-            hosts
-                .offers
-                .extend(slice.ports.iter().map(|port| (port.clone(), number)));
+            hosts.offer(slice, count);
+            count += 1;
+        }
+        if !slices.fading.is_empty() {
+            let names = options.endpoint_names;
+            for slice in slices.fading.into_iter().rev() {
+                let told: HashSet<Box<[u8]>> = hosts.labels().map(Box::from).collect();
+                for endpoint in slice.endpoints.iter().filter(|it| it.ready) {
+                    if labels(endpoint, names).all(|label| !told.contains(&label)) {
+                        hosts.add(endpoint, count, names);
+                    }
+                }
+                hosts.offer(slice, count);
+                count += 1;
+            }
         }
         let Self {
             named,
@@ -124,20 +165,25 @@ impl Hosts {
         hosts
     }
 
+    /// What is said of a name so far, be it ready or not.
+    fn labels(&self) -> impl Iterator<Item = &[u8]> {
+        let named = self.named.iter().map(|(label, ..)| &**label);
+        named.chain(self.unready.iter().map(Label::as_bytes))
+    }
+
+    fn offer(&mut self, slice: &EndpointSlice, number: u32) {
+        let ports = slice.ports.iter().map(|port| (port.clone(), number));
+        self.offers.extend(ports);
+    }
+
     fn add(&mut self, endpoint: &Endpoint, slice: u32, names: EndpointNames) {
-        let pod = endpoint
-            .pod
-            .as_ref()
-            .filter(|_| names == EndpointNames::Pod);
-        let label = endpoint.hostname.as_ref().or(pod);
         if !endpoint.ready {
-            self.unready.extend(label.cloned());
+            self.unready.extend(own_label(endpoint, names).cloned());
             return;
         }
-        for address in &endpoint.addresses {
-            let label = label.map_or_else(|| dashed(*address), |label| label.as_bytes().into());
-            self.named.push((label, *address, slice));
-        }
+        let named = labels(endpoint, names).zip(&endpoint.addresses);
+        self.named
+            .extend(named.map(|(label, address)| (label, *address, slice)));
     }
 
     /// The records of the hosts, and the ports that the slices offer; those of the service's own name are for the caller.
@@ -181,8 +227,29 @@ impl Hosts {
             hosts: hosts.into(),
             host_at: host_at.into(),
             unready: self.unready.into(),
+            incomplete: false,
         }
     }
+}
+
+/// The label of an endpoint that has one of its own, not its address.
+fn own_label(endpoint: &Endpoint, names: EndpointNames) -> Option<&Label> {
+    let pod = endpoint.pod.as_ref();
+    let pod = pod.filter(|_| names == EndpointNames::Pod);
+    endpoint.hostname.as_ref().or(pod)
+}
+
+/// The label for each of an endpoint's addresses.
+pub(in crate::index) fn labels(
+    endpoint: &Endpoint,
+    names: EndpointNames,
+) -> impl Iterator<Item = Box<[u8]>> {
+    let own = own_label(endpoint, names);
+    let label = move |address: &IpAddr| match own {
+        Some(label) => label.as_bytes().into(),
+        None => dashed(*address),
+    };
+    endpoint.addresses.iter().map(label)
 }
 
 /// Each port with the hosts that offer it; two slices may offer the same port.

@@ -66,3 +66,185 @@ async fn a_trigger_counts_once_and_only_when_its_change_is_seen() {
     following.send(None, apply(web("10.0.0.2"))).await;
     assert_eq!(*following.triggered.lock().unwrap(), [(trigger, BEGIN)]);
 }
+
+/// What one service's host is answered with, followed over the two watches of slices.
+struct Moving {
+    following: Following,
+    reader: Reader,
+}
+
+impl Moving {
+    async fn start() -> Self {
+        let (mut index, reader) = Index::new(Options {
+            sources: vec![
+                Source::Services,
+                Source::EndpointSlices,
+                Source::ForeignEndpointSlices,
+            ],
+            ..options()
+        });
+        list(
+            &mut index,
+            &[headless("web"), slice("a", "web", &ENDPOINTS)],
+        );
+        let following = Following::start(index);
+        following.send(None, Change::ListStarted(FOREIGN)).await;
+        following.send(None, Change::ListDone(FOREIGN)).await;
+        Self { following, reader }
+    }
+
+    async fn tell(&self, change: Change) {
+        self.following.send(None, change).await;
+    }
+
+    fn host(&self, host: &str) -> Option<Vec<String>> {
+        addresses(&self.reader, Some(host), "web")
+    }
+
+    /// Lets everything fade.
+    async fn later(&self) {
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+}
+
+const OWN: Source = Source::EndpointSlices;
+const FOREIGN: Source = Source::ForeignEndpointSlices;
+const ENDPOINTS: [(&str, &str); 2] = [("h0", "10.0.0.1"), ("h1", "10.0.0.2")];
+
+fn delete(source: Source) -> Change {
+    Change::Delete(source, ObjectKey::new("default", "a"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn k11_an_endpoint_that_moves_to_another_slice_is_there_throughout_in_either_order() {
+    let moving = Moving::start().await;
+    let [first, second] = ["10.0.0.1", "10.0.0.2"].map(|it| Some(strings(&[it])));
+    let part = |name, n: usize| Change::Apply(OWN, slice(name, "web", &ENDPOINTS[n..=n]));
+    for changes in [
+        // The removal comes first.
+        [part("a", 0), part("b", 1)],
+        // The addition comes first.
+        [part("a", 1), part("b", 0)],
+        [part("b", 1), part("a", 0)],
+    ] {
+        for change in changes {
+            moving.tell(change).await;
+            assert_eq!(
+                (moving.host("h0"), moving.host("h1")),
+                (first.clone(), second.clone())
+            );
+        }
+        moving.later().await;
+        assert_eq!(
+            (moving.host("h0"), moving.host("h1")),
+            (first.clone(), second.clone())
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k28_a_slice_that_moves_between_the_watches_is_there_throughout_in_either_order() {
+    let moving = Moving::start().await;
+    let whole = || slice("a", "web", &ENDPOINTS);
+    for [changes, back] in [
+        [
+            [delete(OWN), Change::Apply(FOREIGN, whole())],
+            [delete(FOREIGN), Change::Apply(OWN, whole())],
+        ],
+        [
+            [Change::Apply(FOREIGN, whole()), delete(OWN)],
+            [Change::Apply(OWN, whole()), delete(FOREIGN)],
+        ],
+    ] {
+        for change in changes.into_iter().chain(back) {
+            moving.tell(change).await;
+            assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.1"])));
+        }
+        moving.later().await;
+        assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.1"])));
+    }
+    // Both watches were down meanwhile, and the one that lost it comes back first.
+    for change in [Change::ListStarted(OWN), Change::ListDone(OWN)] {
+        moving.tell(change).await;
+    }
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    moving.tell(Change::Apply(FOREIGN, whole())).await;
+    moving.later().await;
+    assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.1"])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_for_good_is_answered_for_fifty_milliseconds_and_what_is_not_ready_not_at_all()
+{
+    let moving = Moving::start().await;
+    let Object::EndpointSlice(mut unready) = slice("a", "web", &ENDPOINTS) else {
+        unreachable!()
+    };
+    unready.endpoints[1].ready = false;
+    moving
+        .tell(Change::Apply(OWN, Object::EndpointSlice(unready)))
+        .await;
+    assert_eq!(moving.host("h1"), None);
+    moving.tell(delete(OWN)).await;
+    assert_eq!(moving.host("h1"), None);
+    assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.1"])));
+    tokio::time::sleep(FADING - Duration::from_millis(3)).await;
+    assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.1"])));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(moving.host("h0"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_replaced_is_gone_at_once() {
+    let moving = Moving::start().await;
+    let replaced = slice("b", "web", &[("h0", "10.0.0.9")]);
+    moving.tell(delete(OWN)).await;
+    moving.tell(Change::Apply(OWN, replaced)).await;
+    assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.9"])));
+    assert_eq!(moving.host("h1"), Some(strings(&["10.0.0.2"])));
+    moving.later().await;
+    assert_eq!(moving.host("h1"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k27_a_service_that_turns_headless_is_unsure_until_its_slices_are_labelled() {
+    let moving = Moving::start().await;
+    let web = || slice("a", "web", &ENDPOINTS);
+    let incomplete = || {
+        let key = wire_key(&ObjectKey::new("default", "web")).unwrap();
+        moving.reader.load().service(&key).unwrap().is_incomplete()
+    };
+    for labelled in [true, false] {
+        let with_address = cluster_ip("web", "10.96.0.9");
+        moving
+            .tell(Change::Apply(Source::Services, with_address))
+            .await;
+        moving.tell(delete(OWN)).await;
+        moving.later().await;
+        moving
+            .tell(Change::Apply(Source::Services, headless("web")))
+            .await;
+        assert!(incomplete());
+        if labelled {
+            moving.tell(Change::Apply(OWN, web())).await;
+            assert!(!incomplete() && moving.host("h0").is_some());
+        } else {
+            tokio::time::sleep(AWAITING_SLICES).await;
+            assert!(!incomplete(), "it has no endpoints after all");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fades_is_bounded() {
+    let (mut index, _) = Index::new(options());
+    index.tell_time(now());
+    for n in 0..20_000 {
+        let name = format!("a-{n}");
+        index.apply(Change::Apply(OWN, slice(&name, "web", &ENDPOINTS)));
+        index.apply(Change::Delete(OWN, ObjectKey::new("default", &name)));
+    }
+    assert_eq!(index.fading.len(), 10_000);
+    index.tell_time(index.next_deadline().unwrap());
+    assert_eq!(index.fading.len(), 0);
+}

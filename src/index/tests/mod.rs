@@ -71,12 +71,13 @@ fn list(index: &mut Index, objects: &[Object]) {
     }
 }
 
-const fn source_of(object: &Object) -> Source {
+fn source_of(object: &Object) -> Source {
     match object {
         Object::Service(_) => Source::Services,
         Object::EndpointSlice(_) => Source::EndpointSlices,
         Object::Namespace(_) => Source::Namespaces,
         Object::Pod(_) => Source::Pods,
+        Object::Unreadable(_) => panic!("it may be of any source"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! When a directory is to be read again: after a notification, once whoever writes there seems to be done. It reads
-//! nothing itself.
+//! When files are to be read again: after a notification, once whoever writes there seems to be done, and now and then
+//! without one. It reads nothing itself.
 
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher,
@@ -7,6 +7,7 @@ use notify::{
 };
 use std::{
     collections::HashSet,
+    mem,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,24 +17,24 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// The directory is read when it was quiet for this long: tools that write several files are then mostly done.
+/// Files are read when it was quiet for this long: tools that write several ones are then mostly done.
 const QUIET: Duration = Duration::from_millis(50);
-/// It is read after this long even if it is never quiet.
+/// They are read after this long even if it is never quiet.
 const LONGEST_UNREST: Duration = Duration::from_millis(500);
 /// A file that somebody is writing is waited for no longer than this.
 const LONGEST_WRITE: Duration = Duration::from_secs(5);
-/// The directory is read again after this long without a notification: those for what a symbolic link leads to, and for
-/// a directory that was replaced, never come.
+/// They are read again after this long without a notification: those for what a symbolic link leads to, and for a directory
+/// that was replaced, never come.
 const REREAD_INTERVAL: Duration = Duration::from_secs(60);
 /// How many files that are being written are kept in mind.
 const MAX_WRITTEN: usize = 1_024;
 
-/// Notifications of one directory.
+/// Notifications of directories and files.
 #[derive(Debug)]
-pub(super) struct Notices {
+pub struct Notices {
     shared: Arc<Shared>,
-    /// Notifies for as long as it lives.
-    _watcher: RecommendedWatcher,
+    /// Notifies for as long as it lives; there is none if the system has none to give.
+    watcher: notify::Result<RecommendedWatcher>,
 }
 
 #[derive(Debug, Default)]
@@ -44,20 +45,24 @@ struct Shared {
 }
 
 impl Notices {
-    /// Watches the directory from now on.
-    pub(super) fn of(directory: &Path) -> notify::Result<Self> {
+    /// Watches nothing yet.
+    pub fn none() -> Self {
         let shared = Arc::<Shared>::default();
         let hears = Arc::clone(&shared);
-        let mut watcher = notify::recommended_watcher(move |event| hears.hear(event))?;
-        watcher.watch(directory, RecursiveMode::NonRecursive)?;
-        Ok(Self {
-            shared,
-            _watcher: watcher,
-        })
+        let watcher = notify::recommended_watcher(move |event| hears.hear(event));
+        Self { shared, watcher }
     }
 
-    /// Waits until the directory is to be read again.
-    pub(super) async fn next(&self) {
+    /// Watches this directory, or this one file, from now on. After an error it is still to be read every 60 s.
+    pub fn watch(&mut self, path: &Path) -> notify::Result<()> {
+        match &mut self.watcher {
+            Ok(watcher) => watcher.watch(path, RecursiveMode::NonRecursive),
+            Err(error) => Err(mem::replace(error, notify::Error::generic("no watcher"))),
+        }
+    }
+
+    /// Waits until what is watched is to be read again.
+    pub async fn next(&self) {
         self.shared.next().await;
     }
 }
