@@ -186,7 +186,7 @@ fn every_file_begins_with_what_it_is_for() {
     }
 }
 
-/// Two documents name tests in backquotes, by the function's name alone or after its path (`a::b::name`).
+/// Three documents name tests in backquotes, by the function's name alone or after its path (`a::b::name`).
 /// A name there is a word of lower-case letters, digits and at least two underscores; test names are sentences.
 #[test]
 fn documents_name_tests_that_exist() {
@@ -203,7 +203,11 @@ fn documents_name_tests_that_exist() {
             && !name.starts_with('_')
             && !name.starts_with("gapless_")
     };
-    for document in ["docs/spec-coverage.md", "docs/operations.md"] {
+    for document in [
+        "docs/spec-coverage.md",
+        "docs/operations.md",
+        "docs/reliability.md",
+    ] {
         let text = fs::read_to_string(root().join(document)).expect(document);
         let quoted = text.split('`').skip(1).step_by(2);
         let names = quoted.filter_map(|text| text.rsplit("::").next());

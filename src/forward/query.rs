@@ -128,8 +128,8 @@ impl Outgoing {
         &self.draw.ports
     }
 
-    /// Is this the reply? It must be a response with the right ID and the very question (RFC 5452 §9.1), in the letters that
-    /// chance gave it, and every part of it must be well formed. In the reply that is given the question is in lower case again.
+    /// Is this the reply? It must be a response with the right ID and the very question, byte for byte as it was sent
+    /// (RFC 5452 §9.1), and every part of it must be well formed. In the reply that is given the question is in lower case.
     pub(super) fn judge(&self, reply: &[u8]) -> Result<Heard, Ignored> {
         let header = Header::read(reply).ok_or(Ignored::Malformed)?;
         if !header.flags.has(Flags::QR) || !header.flags.is_query_opcode() {
@@ -153,8 +153,11 @@ impl Outgoing {
         if questions != 1 || !name.eq_ignore_ascii_case(name_again) || rest != rest_again {
             return Err(Ignored::WrongQuestion);
         }
-        if self.draw.upper_case.is_some() && name != name_again {
-            return Ok(Heard::Recased);
+        if name != name_again {
+            return match self.draw.upper_case {
+                Some(_) => Ok(Heard::Recased),
+                None => Err(Ignored::WrongQuestion),
+            };
         }
         if header.flags.has(Flags::TC) {
             return Ok(Heard::Truncated);
@@ -262,8 +265,9 @@ mod tests {
         });
         let sent = Outgoing::new(&question(), false, random.in_lower_case());
         assert_eq!(&sent.message[12..25], b"\x07example\x03org\0");
-        let reply = Ok("Reply".to_owned());
-        assert_eq!(judged(&sent, |it| it[13] = b'E'), reply, "RFC 4343");
+        assert_eq!(judged(&sent, |_| ()), Ok("Reply".to_owned()));
+        let other = Err(Ignored::WrongQuestion);
+        assert_eq!(judged(&sent, |it| it[13] = b'E'), other);
     }
 
     #[test]

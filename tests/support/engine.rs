@@ -88,11 +88,21 @@ pub fn over(
     upstreams: &forward::Options,
     registry: &mut Registry,
 ) -> Engine {
+    under(answer_options(), reader, upstreams, registry)
+}
+
+/// One under these rules, over this index and these upstreams, counted in this registry.
+pub fn under(
+    answers: answer::Options,
+    reader: index::Reader,
+    upstreams: &forward::Options,
+    registry: &mut Registry,
+) -> Engine {
     let metrics = Metrics::new(registry);
     let rng = StdRng::seed_from_u64(1);
     let forward = Forwarder::new(upstreams, Tasks::new().0, metrics.forward, rng);
     let options = Options {
-        answers: answer_options(),
+        answers,
         has_cluster_dns: !upstreams.cluster_dns.is_empty(),
         tcp_idle_timeout: Duration::from_secs(10),
         identity: Identity::default(),

@@ -2,11 +2,13 @@
 
 use hickory_proto::{
     op::{Message, MessageType, OpCode, ResponseCode},
-    rr::{Name, RData, Record, RecordType},
+    rr::{Name, RData, Record, RecordType, rdata::NULL},
     serialize::txt::Parser,
 };
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
+    fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -49,6 +51,12 @@ pub enum Act {
     LowerCaseWithoutTcp,
     /// The answer, cut to this many octets.
     Cut(usize),
+    /// Answers with these lines in the answer, the authority and the additional section.
+    Says([String; 3]),
+    /// TCP: so many octets of the framed answer, then a reset.
+    Reset(usize),
+    /// UDP: the answer, and the same after this time once more.
+    Twice(Duration),
 }
 
 /// A datagram that is not the reply.
@@ -61,6 +69,10 @@ pub enum Lie {
     Source,
     Query,
     Malformed,
+    /// Cut to this many octets.
+    Cut(usize),
+    /// The right ID, and octets by chance from this seed.
+    Noise(u64),
 }
 
 /// How often it was asked.
@@ -87,10 +99,21 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    zone: Vec<Record>,
+    zone: HashMap<Name, Vec<Record>>,
     next: VecDeque<Act>,
-    always: Act,
+    always: Script,
+    round_trip: Duration,
     seen: Vec<(SocketAddr, Message)>,
+}
+
+/// Chooses what is done with a query that came over TCP or not.
+struct Script(Box<Choose>);
+type Choose = dyn FnMut(&Message, bool) -> Act + Send;
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Script")
+    }
 }
 
 /// What a forger says in place of the truth.
@@ -98,7 +121,8 @@ pub const FORGED: [u8; 4] = [203, 0, 113, 66];
 
 impl FakeUpstream {
     /// Starts it on a free port of the loopback address, with a zone of lines such as
-    /// `example.org. 60 IN A 192.0.2.1`. A name without a line does not exist; the SOA, if there is one, says so.
+    /// `example.org. 60 IN A 192.0.2.1`. A name without a line does not exist; the SOA, if there is one, says so. A line with
+    /// RRSIG has hexadecimal digits for its data, and is given with DO only.
     pub async fn start(zone: &str) -> Self {
         // A port that is free for TCP may be taken for UDP.
         let (tcp, udp, address) = loop {
@@ -112,7 +136,8 @@ impl FakeUpstream {
             state: Mutex::new(State {
                 zone: records(zone),
                 next: VecDeque::new(),
-                always: Act::Answer,
+                always: Script(Box::new(|_, _| Act::Answer)),
+                round_trip: Duration::ZERO,
                 seen: Vec::new(),
             }),
             asked: watch::Sender::new(Asked::default()),
@@ -141,7 +166,18 @@ impl FakeUpstream {
 
     /// What it does with every query that has no act of its own.
     pub fn always(&self, act: Act) -> &Self {
-        self.shared.state().always = act;
+        self.by(move |_, _| act.clone())
+    }
+
+    /// Chooses what it does with every query that has no act of its own; the query may have come over TCP.
+    pub fn by(&self, script: impl FnMut(&Message, bool) -> Act + Send + 'static) -> &Self {
+        self.shared.state().always = Script(Box::new(script));
+        self
+    }
+
+    /// How long every answer takes that takes no other time.
+    pub fn round_trip(&self, round_trip: Duration) -> &Self {
+        self.shared.state().round_trip = round_trip;
         self
     }
 
@@ -181,12 +217,16 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
         let (socket, shared) = (Arc::clone(&socket), Arc::clone(&shared));
         held.spawn(async move {
             if let Act::Lie(lies) = &act {
-                for lie in lies {
-                    send_lie(*lie, &query, &socket, client).await;
+                for same in lies.chunk_by(|a, b| a == b) {
+                    send_lie(same[0], same.len(), &query, &socket, client).await;
                 }
             }
             if let Some(reply) = shared.reply(&act, &query, false).await {
                 socket.send_to(&reply, client).await.unwrap();
+                if let Act::Twice(after) = act {
+                    tokio::time::sleep(after).await;
+                    socket.send_to(&reply, client).await.unwrap();
+                }
             }
         });
     }
@@ -214,6 +254,11 @@ async fn serve_connection(mut stream: TcpStream, client: SocketAddr, shared: Arc
         if let Some(reply) = shared.reply(&act, &query, true).await {
             let len = u16::try_from(reply.len()).unwrap();
             let framed = [&len.to_be_bytes()[..], &reply].concat();
+            if let Act::Reset(sent) = act {
+                stream.write_all(&framed[..sent]).await.unwrap();
+                stream.set_zero_linger().unwrap();
+                return;
+            }
             if stream.write_all(&framed).await.is_err() {
                 return;
             }
@@ -230,10 +275,8 @@ impl Shared {
     fn note(&self, client: SocketAddr, query: &Message, tcp: bool) -> Act {
         let mut state = self.state();
         state.seen.push((client, query.clone()));
-        let act = state
-            .next
-            .pop_front()
-            .unwrap_or_else(|| state.always.clone());
+        let next = state.next.pop_front();
+        let act = next.unwrap_or_else(|| (state.always.0)(query, tcp));
         drop(state);
         self.asked.send_modify(|asked| match tcp {
             true => asked.tcp += 1,
@@ -252,16 +295,18 @@ impl Shared {
                 truncated(query)
             }
         };
+        let round_trip = self.state().round_trip;
+        match act {
+            Act::Late(after) => tokio::time::sleep(*after).await,
+            _ if !round_trip.is_zero() => tokio::time::sleep(round_trip).await,
+            _ => {}
+        }
         Some(match act {
             Act::Silent | Act::Close => return None,
             Act::TcpOnly if !tcp => return None,
             Act::Hold => {
                 let mut released = self.released.subscribe();
                 released.wait_for(|released| *released).await.ok()?;
-                answer()
-            }
-            Act::Late(after) => {
-                tokio::time::sleep(*after).await;
                 answer()
             }
             Act::Rcode(rcode) => code(*rcode),
@@ -279,28 +324,38 @@ impl Shared {
                 query.queries[0].set_name(name);
                 encode(&self.answer(&query))
             }
-            Act::Answer | Act::FormErrToEdns | Act::Truncate | Act::TcpOnly | Act::Lie(_) => {
-                answer()
+            Act::Says(sections) => {
+                let [answers, authorities, additionals] = sections
+                    .each_ref()
+                    .map(|it| records(it).into_values().flatten());
+                let mut reply = with_code(query, 0);
+                reply.answers.extend(answers);
+                reply.authorities.extend(authorities);
+                reply.additionals.extend(additionals);
+                encode(&reply)
             }
+            Act::Answer
+            | Act::Late(_)
+            | Act::FormErrToEdns
+            | Act::Truncate
+            | Act::TcpOnly
+            | Act::Lie(_)
+            | Act::Reset(_)
+            | Act::Twice(_) => answer(),
         })
     }
 
     /// The answer from the zone; a CNAME is followed.
     fn answer(&self, query: &Message) -> Message {
         let asked = &query.queries[0];
-        let mut zone = self.state().zone.clone();
-        for record in &mut zone {
-            if record.name.to_lowercase() == asked.name().to_lowercase() {
-                record.name = asked.name().clone(); // as servers do, whose owner points to the question
-            }
-        }
+        let dnssec_ok = (query.edns.as_ref()).is_some_and(|edns| edns.flags().dnssec_ok);
+        let zone = &self.state().zone;
         let mut reply = with_code(query, 0);
         let mut name = asked.name().clone();
         while reply.answers.len() < 1000 {
-            let owned = |record: &&Record| record.name.to_lowercase() == name.to_lowercase();
-            let here: Vec<_> = zone.iter().filter(owned).cloned().collect();
+            let here = zone.get(&name).map_or(&[][..], Vec::as_slice);
             let fits = |record: &&Record| record.record_type() == asked.query_type();
-            let found: Vec<_> = here.iter().filter(fits).cloned().collect();
+            let mut found: Vec<_> = here.iter().filter(fits).cloned().collect();
             let alias = here.iter().find(|it| it.record_type() == RecordType::CNAME);
             if let (true, Some(RData::CNAME(target))) = (found.is_empty(), alias.map(|it| &it.data))
             {
@@ -309,19 +364,30 @@ impl Shared {
                 continue;
             }
             if found.is_empty() {
-                let soa = zone.iter().filter(|it| it.record_type() == RecordType::SOA);
+                let all = zone.values().flatten();
+                let soa = all.filter(|it| it.record_type() == RecordType::SOA);
                 reply.authorities.extend(soa.cloned());
                 let exists = !here.is_empty();
                 reply.metadata.response_code = ResponseCode::from(0, if exists { 0 } else { 3 });
             }
+            if dnssec_ok {
+                let signature = |it: &&Record| it.record_type() == RecordType::RRSIG;
+                found.extend(here.iter().filter(signature).cloned());
+            }
             reply.answers.extend(found);
             break;
+        }
+        // As servers do, whose owners point to the question.
+        for record in &mut reply.answers {
+            if record.name == *asked.name() {
+                record.name = asked.name().clone();
+            }
         }
         reply
     }
 }
 
-async fn send_lie(lie: Lie, query: &Message, socket: &UdpSocket, client: SocketAddr) {
+async fn send_lie(lie: Lie, times: usize, query: &Message, socket: &UdpSocket, client: SocketAddr) {
     let mut forged = with_code(query, 0);
     let name = query.queries[0].name().clone();
     let forged_address = RData::A(std::net::Ipv4Addr::from(FORGED).into());
@@ -336,17 +402,23 @@ async fn send_lie(lie: Lie, query: &Message, socket: &UdpSocket, client: SocketA
             forged.queries[0].set_name(Name::from_ascii(name).unwrap());
         }
         Lie::Query => forged.metadata.message_type = MessageType::Query,
-        Lie::Source | Lie::Malformed => {}
+        Lie::Source | Lie::Malformed | Lie::Cut(_) | Lie::Noise(_) => {}
     }
     let mut bytes = encode(&forged);
-    if lie == Lie::Malformed {
-        bytes.pop();
+    match lie {
+        Lie::Malformed => bytes.truncate(bytes.len() - 1),
+        Lie::Cut(len) => bytes.truncate(len),
+        Lie::Noise(seed) => StdRng::seed_from_u64(seed).fill(&mut bytes[2..]),
+        _ => {}
     }
-    if lie == Lie::Source {
-        let elsewhere = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        elsewhere.send_to(&bytes, client).await.unwrap();
+    let elsewhere = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let from = if lie == Lie::Source {
+        &elsewhere
     } else {
-        socket.send_to(&bytes, client).await.unwrap();
+        socket
+    };
+    for _ in 0..times {
+        from.send_to(&bytes, client).await.unwrap();
     }
 }
 
@@ -371,19 +443,38 @@ fn encode(message: &Message) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-/// Records of zone-file lines, in their order.
-fn records(zone: &str) -> Vec<Record> {
+/// Records of zone-file lines by their owners, those of one in their order.
+fn records(zone: &str) -> HashMap<Name, Vec<Record>> {
+    let mut records = HashMap::<_, Vec<_>>::new();
     let lines = zone.lines().map(str::trim).filter(|line| !line.is_empty());
-    let parsed = lines.map(|line| {
-        let parser = Parser::new(line, None, Some(Name::root()));
-        let (_, sets) = parser
-            .parse()
-            .unwrap_or_else(|error| panic!("`{line}`: {error}"));
-        let set = sets.into_values().next().expect("a line has a record");
-        set.records_without_rrsigs()
-            .next()
-            .expect("a set has a record")
-            .clone()
-    });
-    parsed.collect()
+    for record in lines.map(|line| signature(line).unwrap_or_else(|| record(line))) {
+        records.entry(record.name.clone()).or_default().push(record);
+    }
+    records
+}
+
+fn record(line: &str) -> Record {
+    let parser = Parser::new(line, None, Some(Name::root()));
+    let (_, sets) = parser
+        .parse()
+        .unwrap_or_else(|error| panic!("`{line}`: {error}"));
+    let set = sets.into_values().next().expect("a line has a record");
+    let mut records = set.records_without_rrsigs();
+    records.next().expect("a set has a record").clone()
+}
+
+/// hickory-proto reads no RRSIG without its DNSSEC.
+fn signature(line: &str) -> Option<Record> {
+    let (owner, digits) = line.split_once(" IN RRSIG ")?;
+    let (name, ttl) = owner.split_once(' ').expect("a name and a TTL");
+    let octet = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("two digits");
+    let rdata = NULL::with((0..digits.len()).step_by(2).map(octet).collect());
+    let code = RecordType::RRSIG;
+    let name = Name::from_ascii(name).expect("a name");
+    let ttl = ttl.parse().expect("a TTL");
+    Some(Record::from_rdata(
+        name,
+        ttl,
+        RData::Unknown { code, rdata },
+    ))
 }
