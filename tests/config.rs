@@ -195,7 +195,7 @@ identity: {id: 1.10, version: no}
 7:3: udp.worker: unknown key; did you mean `workers`?
     7 |   worker: 4
       |   ^
-9:9: cluster.dns: expected an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`, after `tcp://` for TCP alone; found a mapping
+9:9: cluster.dns: expected an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`; or `tcp://ADDRESS`, `tls://ADDRESS#NAME`, `https://ADDRESS/PATH#NAME`; found a mapping
     9 |   dns: [[::1]:53]
       |         ^
 11:10: cluster.ttl.pod: expected a duration such as `10s`, in whole seconds, 0s to 1h; found the text `1500ms`
@@ -325,7 +325,7 @@ forward:
         "7:7: forward.routes[2]: a route needs zones and upstreams",
         "8:7: forward.routes[3]: the cluster domain has no route: key cluster.scope says which of its names are answered here, and cluster.dns who is asked for the others",
         "9:15: forward.routes[4].zones: expected a list of 1 to 64: a zone such as `corp.cluster.local`, or `.`; found 0 of them",
-        "9:31: forward.routes[4].upstreams: expected an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`, after `tcp://` for TCP alone; found the text `0.0.0.0`: nobody can be at `0.0.0.0`",
+        "9:31: forward.routes[4].upstreams: expected an address `IP` or `IP:PORT`, IPv6 with a port as `\"[IP]:PORT\"`; or `tcp://ADDRESS`, `tls://ADDRESS#NAME`, `https://ADDRESS/PATH#NAME`; found the text `0.0.0.0`: nobody can be at `0.0.0.0`",
         "9:41: forward.routes[4].zone: unknown key; did you mean `zones`?",
         "10:7: forward.routes[5]: expected keys with their values; found the text `x`",
         "11:6: forward.routes[6]: a route needs zones and upstreams",
@@ -400,7 +400,7 @@ fn a_flag_is_refused_as_its_key_is() {
         (["--listen", "127.0.0.1"], "expected an address `IP:PORT`"),
         (
             ["--upstream", "tpc://192.0.2.1"],
-            "for TCP alone: did you mean `tcp://`?",
+            "PATH#NAME`: did you mean `tcp://`?",
         ),
         (["--scope", "all"], "expected `cluster` or `headless`"),
         (["--cluster-domain", "."], "expected a domain name"),

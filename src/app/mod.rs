@@ -11,7 +11,7 @@ use crate::{
     admin::{self, Admin},
     config::Config,
     engine::Engine,
-    forward::Forwarder,
+    forward::{Forwarder, Roots},
     index::{self, Index},
     lifecycle::{Drain, Ended, Readiness, Tasks},
     metrics::Metrics,
@@ -49,6 +49,7 @@ pub struct Bound {
     admin: Option<Admin>,
     feed: Feed,
     config: Config,
+    roots: Roots,
     registry: Registry,
     metrics: Metrics,
     readiness: Readiness,
@@ -88,6 +89,7 @@ impl Bound {
         let metrics = Metrics::new(&mut registry);
         let feed = Feed::open(&config, &metrics).await?;
         let https = options::https(&config)?;
+        let roots = options::roots(&config)?;
         let mut listeners = Listeners::bind(&config.listen, &options::server(&config))?;
         if let Some(https) = https {
             listeners.bind_https(https)?;
@@ -105,6 +107,7 @@ impl Bound {
             admin,
             feed,
             config,
+            roots,
             registry,
             metrics,
             readiness: Readiness::default(),
@@ -135,6 +138,7 @@ impl Bound {
             admin,
             feed,
             config,
+            roots,
             registry,
             metrics,
             readiness,
@@ -152,7 +156,7 @@ impl Bound {
             .as_ref()
             .map_or(given.as_slice(), SystemUpstreams::servers);
         let forward = Forwarder::new(
-            &options::forward(&config, upstreams),
+            &options::forward(&config, roots, upstreams),
             tasks.clone(),
             metrics.forward.clone(),
             rand::make_rng::<StdRng>(),

@@ -5,7 +5,7 @@ use crate::{
     cache::Bounds,
     config::{self, Config},
     engine::{self, Identity},
-    forward::{self, Limits, Server, ZoneRoute},
+    forward::{self, Limits, Roots, Server, ZoneRoute},
     index, model,
     server::{self, Https, Tls, TlsError},
 };
@@ -113,8 +113,32 @@ pub(super) fn https(config: &Config) -> anyhow::Result<Option<Https>> {
     }))
 }
 
+/// Who may certify upstreams, if one has to be certified; reads the file, or those of the system.
+pub(super) fn roots(config: &Config) -> anyhow::Result<Roots> {
+    let routes = config.forward.routes.iter();
+    let servers = (config.forward.upstreams.iter().chain(&config.cluster.dns))
+        .chain(routes.flat_map(|route| &route.upstreams));
+    let mut encrypted = servers.filter(|it| it.transport.is_encrypted());
+    let Some(server) = encrypted.next() else {
+        return Ok(Roots::default());
+    };
+    if let Some(path) = &config.forward.tls_ca {
+        let file = || format!("forward.tls_ca {}", path.display());
+        let text = fs::read(path).with_context(file)?;
+        return Roots::from_pem(&text).with_context(file);
+    }
+    let system = rustls_native_certs::load_native_certs();
+    let roots = Roots::from_system(system.certs);
+    anyhow::ensure!(
+        !roots.is_empty(),
+        "{server}: the system trusts nobody who could certify it; forward.tls_ca names a file of those who may {:?}",
+        system.errors,
+    );
+    Ok(roots)
+}
+
 /// What the forwarder is told, with these upstreams for everything that has no route.
-pub(super) fn forward(config: &Config, upstreams: &[Server]) -> forward::Options {
+pub(super) fn forward(config: &Config, roots: Roots, upstreams: &[Server]) -> forward::Options {
     forward::Options {
         upstreams: upstreams.to_vec(),
         cluster_dns: config.cluster.dns.clone(),
@@ -134,6 +158,7 @@ pub(super) fn forward(config: &Config, upstreams: &[Server]) -> forward::Options
         prefetch: config.cache.prefetch,
         trust_ad: config.forward.trust_ad,
         case_randomization: config.forward.case_randomization,
+        roots,
         limits: Limits {
             flights: config.forward.max_in_flight,
             waiters: config.forward.max_waiters,
@@ -185,11 +210,13 @@ mod tests {
             prefetch: false,
             trust_ad: true,
             case_randomization: false,
+            roots: Roots::default(),
             limits: Limits {
                 flights: 6,
                 waiters: 7,
             },
         };
-        assert_eq!(forward(&config, &config.forward.upstreams), expected);
+        let upstreams = &config.forward.upstreams;
+        assert_eq!(forward(&config, Roots::default(), upstreams), expected);
     }
 }

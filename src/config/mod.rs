@@ -187,6 +187,8 @@ pub struct Forward {
     pub routes: Vec<Route>,
     /// Read, and followed, when there are no `upstreams`.
     pub resolv_conf: PathBuf,
+    /// Authorities for encrypted servers; `None`: the system's.
+    pub tls_ca: Option<PathBuf>,
     /// Questions under way.
     pub max_in_flight: usize,
     /// Clients that wait for one question.

@@ -340,6 +340,12 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
             "/etc/resolv.conf".into(),
             "Read if `upstreams` is empty, and again whenever it changes. An address of this server in it is left out; a version that names nobody leaves the former servers.",
         ),
+        tls_ca: forward.key(
+            "tls_ca",
+            Or("null", Path),
+            None,
+            "A file of PEM certificates of those who may certify servers of `tls://` and `https://`; `null`: those that the system trusts. Read at the start.",
+        ),
         max_in_flight: forward.key(
             "max_in_flight",
             Count(1..=65_536),

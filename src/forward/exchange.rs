@@ -16,7 +16,7 @@ use crate::{
         plan::Plan,
         query::{Draw, Heard, Outgoing},
         server::Server,
-        upstream::Upstream,
+        upstream::{Dialer, Upstream},
     },
     metrics::{self, Forward, Hedge, Sent},
     wire::{Question, Rcode, Response},
@@ -40,14 +40,16 @@ pub(super) struct Upstreams {
     pub(super) servers: Box<[Arc<Upstream>]>,
     choice: Choice,
     hedges: Budget,
+    dialer: Dialer,
 }
 
 impl Upstreams {
-    pub(super) fn new(servers: &[Server]) -> Self {
+    pub(super) fn new(servers: &[Server], dialer: &Dialer) -> Self {
         Self {
             servers: [].into(),
             choice: Choice::new([].into()),
             hedges: Budget::new(),
+            dialer: dialer.clone(),
         }
         .replaced_by(servers)
     }
@@ -58,7 +60,10 @@ impl Upstreams {
         let each = servers.iter().map(|server| {
             match self.servers.iter().position(|it| it.server == *server) {
                 Some(at) => (Arc::clone(&self.servers[at]), known[at]),
-                None => (Arc::new(Upstream::new(server)), Health::default()),
+                None => (
+                    Arc::new(Upstream::new(server, &self.dialer)),
+                    Health::default(),
+                ),
             }
         });
         let (servers, health): (Vec<_>, Vec<_>) = each.unzip();
@@ -66,6 +71,7 @@ impl Upstreams {
             servers: servers.into(),
             choice: Choice::new(health.into()),
             hedges: Budget::new(),
+            dialer: self.dialer.clone(),
         }
     }
 

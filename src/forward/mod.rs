@@ -29,6 +29,7 @@ pub use inflight::Limits;
 pub use plan::SENDS;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 pub use server::{Server, Transport};
+pub use upstream::{BadRoots, Roots};
 
 use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
@@ -49,6 +50,7 @@ use std::{
     time::Instant,
 };
 use tokio::{runtime::Handle, time::timeout};
+use upstream::Dialer;
 
 /// Where a question goes. An answer learnt on one route never serves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +104,8 @@ pub struct Options {
     pub trust_ad: bool,
     /// Does chance choose the case of a question's letters, which its reply by UDP is to repeat?
     pub case_randomization: bool,
+    /// Who may certify encrypted upstreams.
+    pub roots: Roots,
     /// How much may be under way.
     pub limits: Limits,
 }
@@ -118,6 +122,7 @@ impl Default for Options {
             prefetch: true,
             trust_ad: false,
             case_randomization: true,
+            roots: Roots::default(),
             limits: Limits::default(),
         }
     }
@@ -199,8 +204,9 @@ impl Forwarder {
             negative: 0,
             ..options.bounds
         };
+        let dialer = Dialer::new(&tasks, options.roots.clone(), metrics.clone());
         let configured = |upstreams: &[Server], bounds, trust_ad| Configured {
-            upstreams: Arc::new(ArcSwap::from_pointee(Upstreams::new(upstreams))),
+            upstreams: Arc::new(ArcSwap::from_pointee(Upstreams::new(upstreams, &dialer))),
             bounds,
             trust_ad,
         };

@@ -123,6 +123,27 @@ impl Outgoing {
         &self.message
     }
 
+    /// The same with padding (RFC 7830) up to a multiple of 128 octets (RFC 8467 §4.1). Without OPT there is no place for it.
+    pub(super) fn padded(&self) -> Vec<u8> {
+        const OPT_LEN: usize = 11;
+        const PADDING: u16 = 12;
+        const OPTION_HEAD: usize = 4;
+        const BLOCK: usize = 128;
+        let mut message = self.message.clone();
+        if message.len() != self.question_end + OPT_LEN {
+            return message;
+        }
+        let len = (message.len() + OPTION_HEAD).next_multiple_of(BLOCK);
+        let padding = len - message.len() - OPTION_HEAD;
+        let padding = u16::try_from(padding).expect("shorter than a block");
+        message.truncate(message.len() - 2);
+        for field in [padding + OPTION_HEAD as u16, PADDING, padding] {
+            message.extend_from_slice(&field.to_be_bytes());
+        }
+        message.resize(len, 0);
+        message
+    }
+
     /// Local ports to try, one after the other.
     pub(super) fn ports(&self) -> &[u16] {
         &self.draw.ports

@@ -1,9 +1,14 @@
-//! An upstream as it is named: where it is, and over what it is asked. It sends nothing.
+//! An upstream as it is named: where it is, over what it is asked, and who it has to be. It sends nothing.
 
-use std::{fmt, net::SocketAddr};
+use http::uri::PathAndQuery;
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// A DNS server that questions are sent to. It is shown as the configuration spells it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Where it is.
     pub address: SocketAddr,
@@ -12,12 +17,28 @@ pub struct Server {
 }
 
 /// What carries questions to a server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// UDP, and TCP for what a datagram does not do.
     Plain,
     /// TCP alone (RFC 7766).
     Tcp,
+    /// DNS over TLS (RFC 7858). The certificate has to be this name's.
+    Tls(ServerName<'static>),
+    /// DNS over HTTPS (RFC 8484). The certificate has to be this name's.
+    Https {
+        /// The host of the URI as well.
+        name: ServerName<'static>,
+        /// Of the URI.
+        path: PathAndQuery,
+    },
+}
+
+impl Transport {
+    /// Does a server have to prove who it is?
+    pub const fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Tls(_) | Self::Https { .. })
+    }
 }
 
 impl From<SocketAddr> for Server {
@@ -32,9 +53,22 @@ impl From<SocketAddr> for Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.address;
-        match &self.transport {
-            Transport::Plain => write!(f, "{address}"),
-            Transport::Tcp => write!(f, "tcp://{address}"),
+        let name = match &self.transport {
+            Transport::Plain => return write!(f, "{address}"),
+            Transport::Tcp => return write!(f, "tcp://{address}"),
+            Transport::Tls(name) => {
+                write!(f, "tls://{address}")?;
+                name
+            }
+            Transport::Https { name, path } => {
+                write!(f, "https://{address}{path}")?;
+                name
+            }
+        };
+        // Without a name the certificate is the address's.
+        match name {
+            ServerName::IpAddress(ip) if IpAddr::from(*ip) == address.ip() => Ok(()),
+            name => write!(f, "#{}", name.to_str()),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What leaves the node and what is kept of it. The cache's size, and what is known of the upstreams, are read
 //! at the scrape.
 
-use crate::metrics::upstreams::{Upstream, Upstreams};
+use crate::metrics::{
+    connections::{Connected, Connections},
+    upstreams::{Upstream, Upstreams},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -16,19 +19,6 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
-
-/// What carries a question to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SentOver {
-    /// A datagram.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS.
-    Tls,
-    /// HTTPS.
-    Https,
-}
 
 /// What became of one question sent to one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +39,7 @@ pub enum Sent {
     Silent,
 }
 
-/// Why a datagram was not taken for an upstream's reply.
+/// Why a datagram or a message was not taken for an upstream's reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
     /// Too short, or not to be taken apart.
@@ -62,6 +52,8 @@ pub enum Ignored {
     WrongId,
     /// Another question than the one sent.
     WrongQuestion,
+    /// Over a connection: nobody waits for it any more.
+    Late,
 }
 
 /// Which limit a question met.
@@ -71,6 +63,8 @@ pub enum Limit {
     Flights,
     /// Askers waiting for one of them.
     Waiters,
+    /// Questions under way over the connections to one upstream: this one waits.
+    Connections,
 }
 
 /// What became of asking a second time before the longest time-out was over.
@@ -95,15 +89,16 @@ const SENT: [&str; 7] = [
     "unreachable",
     "silent",
 ];
-const IGNORED: [&str; 5] = [
+const IGNORED: [&str; 6] = [
     "malformed",
     "not_reply",
     "wrong_source",
     "wrong_id",
     "wrong_question",
+    "late",
 ];
 const HEDGES: [&str; 3] = ["sent", "won", "deferred"];
-const LIMITS: [&str; 2] = ["flights", "waiters"];
+const LIMITS: [&str; 3] = ["flights", "waiters", "connections"];
 
 /// The size of the cache: entries, octets, evictions so far.
 type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
@@ -113,10 +108,12 @@ type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
 pub struct Forward {
     sends: [Counter; 4],
     sent: [Counter; 7],
-    ignored: [Counter; 5],
+    ignored: [Counter; 6],
     hedges: [Counter; 3],
-    limited: [Counter; 2],
+    limited: [Counter; 3],
     resolv_conf: [Counter; 2],
+    /// What is counted of connections.
+    pub connections: Connections,
     cache: Arc<CacheSize>,
     upstreams: Arc<Upstreams>,
 }
@@ -142,7 +139,7 @@ impl Forward {
             ignored: counters(
                 registry,
                 ("upstream_ignored_datagrams", "reason", IGNORED),
-                "Datagrams to a question's port that were not taken for its reply, by reason",
+                "Datagrams to a question's port, and messages over connections, that were not taken for a reply, by reason",
             ),
             hedges: counters(
                 registry,
@@ -152,21 +149,22 @@ impl Forward {
             limited: counters(
                 registry,
                 ("forward_limited", "limit", LIMITS),
-                "Questions not forwarded because of a limit of this server's",
+                "Questions that met a limit of this server's",
             ),
             resolv_conf: counters(
                 registry,
                 ("forward_resolv_conf_changes", "outcome", RESOLV_CONF),
                 "Versions of resolv.conf after the one at the start, by whether they name an upstream",
             ),
+            connections: Connections::new(registry),
             cache,
             upstreams,
         }
     }
 
-    /// Counts a question on its way to an upstream.
-    pub fn send(&self, over: SentOver) {
-        self.sends[over as usize].inc();
+    /// Counts a question on its way to an upstream, in a datagram if it is over no connection.
+    pub fn send(&self, over: Option<Connected>) {
+        self.sends[over.map_or(0, |it| it as usize + 1)].inc();
     }
 
     /// Counts what became of it.
@@ -210,7 +208,7 @@ impl Forward {
     }
 }
 
-fn counters<const N: usize>(
+pub(super) fn counters<const N: usize>(
     registry: &mut Registry,
     (name, label, values): (&'static str, &'static str, [&'static str; N]),
     help: &'static str,

@@ -1,6 +1,7 @@
 //! Every metric family: its name, its labels, its help text, and the handles that the parts count with. Handles exist
 //! before the first query; label values are fixed texts, never a client's. It knows no part.
 
+mod connections;
 mod feed;
 mod forward;
 mod index;
@@ -9,8 +10,9 @@ mod server;
 mod source;
 mod upstreams;
 
+pub use connections::{Connected, ConnectionEnded, Connections, NotOpened, OpenConnection};
 pub use feed::{Feed, Restart};
-pub use forward::{Forward, Hedge, Ignored, Limit, Sent, SentOver};
+pub use forward::{Forward, Hedge, Ignored, Limit, Sent};
 pub use index::Index;
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};

@@ -2,7 +2,7 @@
 
 use crate::{
     forward::query::{Heard, Outgoing},
-    metrics::{Forward, Ignored, SentOver},
+    metrics::{Forward, Ignored},
 };
 use std::{
     io,
@@ -24,7 +24,7 @@ pub(super) async fn ask(
     metrics: &Forward,
 ) -> io::Result<Heard> {
     let socket = socket(query, server)?;
-    metrics.send(SentOver::Udp);
+    metrics.send(None);
     socket.send(query.message()).await?;
     let mut ignored = 0;
     loop {
