@@ -2,11 +2,18 @@
 //! whether it may be given at all is its reader's to judge.
 
 use crate::{
-    cache::{Bounds, ttl},
+    cache::{
+        Bounds,
+        store::{Weigh, allocated},
+        ttl,
+    },
     wire::{Ede, Flags, Mark, Query, Rcode, ReplyEdns, Response, Stored, Ttls},
 };
 use std::{
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,13 +28,16 @@ const STALE_TTL: u32 = 30;
 pub struct Entry {
     message: Box<[u8]>,
     marks: Box<[Mark]>,
+    ede: Option<Box<(u16, Box<[u8]>)>>,
+    stored_at: Instant,
+    /// Seconds from `stored_at`.
+    good_for: u32,
+    /// Seconds from `stored_at`.
+    kept_for: u32,
+    ttl_max: u32,
     rcode: u8,
     authentic: bool,
-    ede: Option<(u16, Box<[u8]>)>,
-    ttl_max: u32,
-    stored_at: Instant,
-    good_until: Instant,
-    stale_until: Instant,
+    negative: bool,
     /// Milliseconds from `stored_at` to the last refresh that failed, plus 1; 0 if none did.
     refresh_failed_ms: AtomicU32,
     /// Hits, as far as [`POPULAR`]; [`CLAIMED`] while a refresh is under way because of them.
@@ -61,26 +71,25 @@ impl Entry {
         let flags = response.header.flags;
         let ede = response.opt.as_ref().and_then(|opt| opt.ede.clone());
         let (message, marks) = response.into_parts();
-        let good_until = now + Duration::from_secs(lifetime.good_for.into());
         // What is good for no time was for those who waited (RFC 8767 §4).
-        let stale = if lifetime.good_for > 0 {
-            bounds.stale
-        } else {
-            0
+        let kept_for = match lifetime.good_for {
+            0 => 0,
+            good_for => good_for.saturating_add(bounds.stale),
         };
         Self {
             message: message.into(),
             marks: marks.into(),
+            ede: ede.map(|(code, text)| match text.len() {
+                0..=EDE_TEXT_MAX => Box::new((code, text)),
+                _ => Box::new((code, Box::default())),
+            }),
+            stored_at: now,
+            good_for: lifetime.good_for,
+            kept_for,
+            ttl_max: lifetime.ttl_max,
             rcode: (flags.0 & Flags::RCODE) as u8,
             authentic: trust_ad && flags.has(Flags::AD),
-            ede: ede.map(|(code, text)| match text.len() {
-                0..=EDE_TEXT_MAX => (code, text),
-                _ => (code, Box::default()),
-            }),
-            ttl_max: lifetime.ttl_max,
-            stored_at: now,
-            good_until,
-            stale_until: good_until + Duration::from_secs(stale.into()),
+            negative: lifetime.negative,
             refresh_failed_ms: AtomicU32::new(0),
             hits: AtomicU8::new(0),
             displaced: AtomicBool::new(false),
@@ -89,7 +98,20 @@ impl Entry {
 
     /// Is it within its own time?
     pub fn is_current(&self, now: Instant) -> bool {
-        now < self.good_until
+        now < self.good_until()
+    }
+
+    /// May it still be given, be it in its own time or stale?
+    pub(super) fn is_alive(&self, now: Instant) -> bool {
+        now < self.stale_until()
+    }
+
+    fn good_until(&self) -> Instant {
+        self.stored_at + Duration::from_secs(self.good_for.into())
+    }
+
+    fn stale_until(&self) -> Instant {
+        self.stored_at + Duration::from_secs(self.kept_for.into())
     }
 
     /// The moments in its life so far.
@@ -98,8 +120,8 @@ impl Entry {
         let failed = failed.checked_sub(1).map(u64::from);
         Times {
             stored_at: self.stored_at,
-            good_until: self.good_until,
-            stale_until: self.stale_until,
+            good_until: self.good_until(),
+            stale_until: self.stale_until(),
             refresh_failed_at: failed.map(|ms| self.stored_at + Duration::from_millis(ms)),
         }
     }
@@ -143,9 +165,14 @@ impl Entry {
             .is_ok()
     }
 
-    /// For how long it is kept from its beginning, good or stale; zero if it is for nobody but those who wait for it.
-    pub fn kept_for(&self) -> Duration {
-        self.stale_until.saturating_duration_since(self.stored_at)
+    /// Is it for nobody but those who wait for it?
+    pub(super) const fn is_fleeting(&self) -> bool {
+        self.kept_for == 0
+    }
+
+    /// Does it say that there is no such name, or no such data (RFC 2308)?
+    pub(super) const fn is_negative(&self) -> bool {
+        self.negative
     }
 
     /// Its response code, 0..=15.
@@ -156,12 +183,6 @@ impl Entry {
     /// Length of its message in octets, without OPT.
     pub const fn message_len(&self) -> usize {
         self.message.len()
-    }
-
-    /// Octets that it takes in memory.
-    pub fn weight(&self) -> usize {
-        let ede = self.ede.as_ref().map_or(0, |(_, text)| text.len());
-        size_of::<Self>() + self.message.len() + size_of_val(&*self.marks) + ede
     }
 
     /// Writes it as the reply to `query`, of at most `limit` octets, and says how long the reply is; `None` if the question
@@ -224,7 +245,7 @@ impl Entry {
             authentic: self.authentic,
             ttls,
         };
-        let passed_on = self.ede.as_ref().map(|(code, text)| Ede {
+        let passed_on = self.ede.as_deref().map(|(code, text)| Ede {
             code: *code,
             text: [text, b"", b""],
         });
@@ -233,6 +254,18 @@ impl Entry {
             ..edns
         };
         stored.write(query, edns, out, limit)
+    }
+}
+
+impl Weigh for Arc<Entry> {
+    fn weight(&self) -> usize {
+        /// An `Arc` keeps two counts beside what it holds.
+        const COUNTED: usize = 2 * size_of::<usize>() + size_of::<Entry>();
+        let ede = self.ede.as_deref().map_or(0, |ede| {
+            allocated(size_of_val(ede)) + allocated(ede.1.len())
+        });
+        let marks = allocated(size_of_val(&*self.marks));
+        allocated(COUNTED) + allocated(self.message.len()) + marks + ede
     }
 }
 

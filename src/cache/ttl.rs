@@ -52,6 +52,8 @@ pub(super) struct Lifetime {
     pub(super) good_for: u32,
     /// No record is passed on with a longer TTL than this, so that nobody downstream keeps the answer beyond the bounds.
     pub(super) ttl_max: u32,
+    /// Is it NXDOMAIN or NODATA?
+    pub(super) negative: bool,
 }
 
 /// NOERROR and NXDOMAIN by their records; every other code is a failure, whose time is [`failure`].
@@ -69,6 +71,7 @@ pub(super) fn lifetime(response: &Response, bounds: Bounds) -> Lifetime {
         _ => Lifetime {
             good_for: 0,
             ttl_max: 0,
+            negative: false,
         },
     };
     let is_small = response.marks().len() <= RECORDS_MAX && response.aliases() <= ALIASES_MAX;
@@ -84,6 +87,7 @@ fn positive(response: &Response, bound: u32) -> Lifetime {
     Lifetime {
         good_for: smallest_ttl(response).unwrap_or(0).min(bound),
         ttl_max: bound,
+        negative: false,
     }
 }
 
@@ -98,6 +102,7 @@ fn negative(response: &Response, bound: u32) -> Lifetime {
     Lifetime {
         good_for: smallest_ttl(response).unwrap_or(0).min(ttl_max),
         ttl_max,
+        negative: true,
     }
 }
 
@@ -194,6 +199,7 @@ mod tests {
         let expected = Lifetime {
             good_for: 0,
             ttl_max: 0,
+            negative: true,
         };
         assert_eq!(lifetime(&response, bounds), expected);
     }

@@ -425,7 +425,7 @@ fn cache(cache: &mut Section<'_>) -> Cache {
             "size",
             Size(MIB..=64 * GIB),
             64 * MIB,
-            "Keys and answers together; what is used least makes room.",
+            "Keys and answers together, with what the memory's bookkeeping takes; NXDOMAIN and NODATA have a quarter of it. What is used least makes room.",
         ),
         max_ttl: ttl(
             cache,

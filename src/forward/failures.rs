@@ -2,10 +2,9 @@
 //! cache: a failure must not push out an answer.
 
 use crate::{
-    cache::{FAILURE_MAX, Key, failure},
+    cache::{FAILURE_MAX, Key, Store, Weigh, failure},
     forward::Outcome,
 };
-use moka::sync::Cache;
 use std::time::{Duration, Instant};
 
 /// Octets for remembered failures: 10,000 of them. What does not fit is asked again, which is what the memory saves.
@@ -16,7 +15,7 @@ const ROW_GAP: Duration = Duration::from_secs(2 * FAILURE_MAX as u64);
 /// The failures of the last seconds.
 #[derive(Debug)]
 pub(super) struct Failures {
-    remembered: Cache<Vec<u8>, Remembered, foldhash::fast::RandomState>,
+    remembered: Store<Remembered>,
 }
 
 #[derive(Clone, Debug)]
@@ -27,20 +26,17 @@ struct Remembered {
     until: Instant,
 }
 
+impl Weigh for Remembered {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.outcome.as_ref().map_or(0, Weigh::weight)
+    }
+}
+
 impl Failures {
     pub(super) fn new() -> Self {
-        let remembered = Cache::builder()
-            .max_capacity(BYTES)
-            .weigher(|key: &Vec<u8>, failure: &Remembered| {
-                /// As in the cache.
-                const OVERHEAD: usize = 300;
-                let entry = failure.outcome.as_ref().map_or(0, |entry| entry.weight());
-                let weight = key.len() + size_of::<Remembered>() + entry + OVERHEAD;
-                u32::try_from(weight).unwrap_or(u32::MAX)
-            })
-            .time_to_live(Duration::from_secs(FAILURE_MAX.into()) + ROW_GAP)
-            .build_with_hasher(foldhash::fast::RandomState::default());
-        Self { remembered }
+        Self {
+            remembered: Store::new(BYTES),
+        }
     }
 
     /// The failure that stands for this key at `now`.
@@ -61,12 +57,12 @@ impl Failures {
             nth,
             until,
         };
-        self.remembered.insert(key.as_bytes().to_vec(), failure);
+        self.remembered.insert(key.as_bytes(), failure);
     }
 
     /// An answer came: the row is over.
     pub(super) fn forget(&self, key: &Key) {
-        self.remembered.invalidate(key.as_bytes());
+        self.remembered.remove(key.as_bytes());
     }
 }
 

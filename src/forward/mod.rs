@@ -219,8 +219,8 @@ impl Forwarder {
         let cache = Cache::new(options.cache_bytes, options.cache_message_max);
         let measured = cache.clone();
         metrics.cache_size_from(move || {
-            let size = measured.size();
-            [size.entries, size.bytes, size.evicted]
+            let sizes = measured.size();
+            sizes.map(|size| [size.entries, size.bytes, size.evicted])
         });
         let shared = Shared {
             routes: first.into_iter().chain(zones).collect(),

@@ -98,10 +98,12 @@ const IGNORED: [&str; 6] = [
     "late",
 ];
 const HEDGES: [&str; 3] = ["sent", "won", "deferred"];
+/// Answers with data; NXDOMAIN and NODATA.
+const KINDS: [&str; 2] = ["positive", "negative"];
 const LIMITS: [&str; 3] = ["flights", "waiters", "connections"];
 
-/// The size of the cache: entries, octets, evictions so far.
-type ReadSize = Box<dyn Fn() -> [u64; 3] + Send + Sync>;
+/// The size of the cache, of each of [`KINDS`]: entries, octets, evictions so far.
+type ReadSize = Box<dyn Fn() -> [[u64; 3]; 2] + Send + Sync>;
 
 /// Counters of the forwarder, and where its state is read.
 #[derive(Clone, Debug)]
@@ -198,7 +200,7 @@ impl Forward {
     }
 
     /// Says where the size of the cache is read at each scrape; the first one to say so is heard.
-    pub fn cache_size_from(&self, read: impl Fn() -> [u64; 3] + Send + Sync + 'static) {
+    pub fn cache_size_from(&self, read: impl Fn() -> [[u64; 3]; 2] + Send + Sync + 'static) {
         self.cache.0.get_or_init(|| Box::new(read));
     }
 
@@ -223,32 +225,31 @@ struct CacheSize(OnceLock<ReadSize>);
 
 impl Collector for CacheSize {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let [entries, bytes, evicted] = self.0.get().map_or([0; 3], |read| read());
+        let sizes = self.0.get().map_or([[0; 3]; 2], |read| read());
         let gauge = |value| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-        let (entries, bytes) = (gauge(entries), gauge(bytes));
-        let help = "Forwarded answers in the cache.";
-        entries.encode(encoder.encode_descriptor(
-            "cache_entries",
-            help,
-            None,
-            entries.metric_type(),
-        )?)?;
+        let entries = sizes.map(|[entries, _, _]| gauge(entries));
+        let help = "Forwarded answers in the cache, by whether they have data.";
+        by_kind(&mut encoder, ("cache_entries", help, None), &entries)?;
+        let bytes = sizes.map(|[_, bytes, _]| gauge(bytes));
         let help = "Memory that the cached answers take, as it counts for the bound.";
-        bytes.encode(encoder.encode_descriptor(
-            "cache_size",
-            help,
-            Some(&Unit::Bytes),
-            bytes.metric_type(),
-        )?)?;
-        let help = "Forwarded answers that left the cache before their time.";
-        let evicted = ConstCounter::new(evicted);
-        evicted.encode(encoder.encode_descriptor(
-            "cache_evictions",
-            help,
-            None,
-            evicted.metric_type(),
-        )?)
+        let family = ("cache_size", help, Some(&Unit::Bytes));
+        by_kind(&mut encoder, family, &bytes)?;
+        let evicted = sizes.map(|[_, _, evicted]| ConstCounter::new(evicted));
+        let help = "Forwarded answers that left the cache to make room.";
+        by_kind(&mut encoder, ("cache_evictions", help, None), &evicted)
     }
+}
+
+fn by_kind<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help, unit): (&str, &str, Option<&Unit>),
+    values: &[M; 2],
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, unit, values[0].metric_type())?;
+    KINDS.iter().zip(values).try_for_each(|(kind, value)| {
+        let labels = [("kind", *kind)];
+        value.encode(family.encode_family(&labels)?)
+    })
 }
 
 impl fmt::Debug for CacheSize {
@@ -266,13 +267,13 @@ mod tests {
     fn the_size_of_the_cache_is_read_at_the_scrape() {
         let mut registry = Registry::default();
         let forward = crate::metrics::Metrics::new(&mut registry).forward;
-        forward.cache_size_from(|| [3, 1000, 7]);
+        forward.cache_size_from(|| [[3, 1000, 7], [2, 500, 0]]);
         let mut page = String::new();
         text::encode(&mut page, &registry).unwrap();
         for line in [
-            "gapless_cache_entries 3\n",
-            "gapless_cache_size_bytes 1000\n",
-            "gapless_cache_evictions_total 7\n",
+            "gapless_cache_entries{kind=\"positive\"} 3\n",
+            "gapless_cache_size_bytes{kind=\"negative\"} 500\n",
+            "gapless_cache_evictions_total{kind=\"positive\"} 7\n",
         ] {
             assert!(page.contains(line), "{line} in {page}");
         }

@@ -487,10 +487,9 @@ impl Cursor {
     fn read(&mut self) -> bool {
         let shared = Arc::clone(&self.shared);
         let cluster = shared.state.lock().unwrap();
-        for happened in &cluster.history {
-            if happened.version > self.at {
-                self.pending.extend(self.line_for(happened));
-            }
+        let old = cluster.history.partition_point(|it| it.version <= self.at);
+        for happened in &cluster.history[old..] {
+            self.pending.extend(self.line_for(happened));
         }
         self.at = cluster.version.max(self.at);
         cluster.generation == self.generation

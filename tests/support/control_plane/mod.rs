@@ -4,13 +4,16 @@
 #![allow(
     unreachable_pub,
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     reason = "a module of test programs, each of which uses a part; a panic is how a test fails"
 )]
 
+mod node;
 mod process;
 
-pub use process::{GAPLESS_TOKENS, asset};
+pub use node::{Node, follow};
+pub use process::{GAPLESS_TOKENS, Process, asset};
 
 use kube::{
     Api, Client, Config,
@@ -18,7 +21,8 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use process::{
-    Ports, Process, free_ports, start_api_server, start_etcd, write_credentials, write_tokens,
+    Ports, free_ports, start_api_server, start_controller_manager, start_etcd, write_credentials,
+    write_tokens,
 };
 use serde_json::Value;
 use std::{
@@ -41,12 +45,13 @@ const POLL_EVERY: Duration = Duration::from_millis(50);
 const OWN_SERVICE: &str = "/api/v1/namespaces/default/services/kubernetes";
 const FIELD_MANAGER: &str = "test";
 
-/// etcd and kube-apiserver, until it is dropped.
+/// etcd, kube-apiserver and, if wanted, kube-controller-manager, until it is dropped.
 ///
-/// Start it on the test's own thread: the kernel is told to kill both processes when the thread that started them is
+/// Start it on the test's own thread: the kernel is told to kill the processes when the thread that started them is
 /// gone, so that not even a killed test leaves an orphan.
 pub struct ControlPlane {
     admin: Client,
+    controller_manager: Option<Process>,
     api_server: Option<Process>,
     _etcd: Process,
     api_server_flags: &'static [&'static str],
@@ -75,6 +80,7 @@ impl ControlPlane {
             api_server_flags,
             _etcd,
             api_server: Some(api_server),
+            controller_manager: None,
             admin,
         };
         // The API server makes this one itself, also after it says that it is ready.
@@ -83,6 +89,16 @@ impl ControlPlane {
             .await;
         control_plane.give_rights().await;
         control_plane
+    }
+
+    /// Starts the controllers, which do their part from some moment on. A [`Node`] runs what they create.
+    pub fn start_controllers(&mut self) {
+        self.controller_manager = Some(start_controller_manager(self.directory.path()));
+    }
+
+    /// Where further processes may write.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Applies [`SHIPPED_RBAC`], and waits until it is in force: the server watches its own roles, too.

@@ -1,4 +1,5 @@
-//! The processes: etcd and kube-apiserver, with the flags, ports and credentials that they are given. It speaks to neither.
+//! The processes: etcd, kube-apiserver and kube-controller-manager, with the flags, ports and credentials that they are
+//! given. It speaks to none of them.
 
 use std::{
     fs,
@@ -43,9 +44,14 @@ impl Process {
         Self { child, log }
     }
 
+    /// All that it has written so far.
+    pub fn whole_log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     pub fn log(&self) -> String {
         const LAST_LINES: usize = 20;
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.whole_log();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
@@ -158,5 +164,25 @@ pub fn start_api_server(directory: &Path, ports: &Ports, more_flags: &[&str]) ->
         &asset("kube-apiserver"),
         &arguments,
         directory.join("kube-apiserver.log"),
+    )
+}
+
+/// Without the controllers that look after nodes: there is one node, and nobody who says that it lives.
+pub fn start_controller_manager(directory: &Path) -> Process {
+    let file = |name: &str| directory.join(name).display().to_string();
+    let arguments = [
+        format!("--kubeconfig={}", file("admin.kubeconfig")),
+        format!(
+            "--service-account-private-key-file={}",
+            file("service-account.key")
+        ),
+        "--controllers=*,-nodeipam,-node-lifecycle-controller,-taint-eviction-controller".into(),
+        "--leader-elect=false".into(),
+        "--secure-port=0".into(),
+    ];
+    Process::start(
+        &asset("kube-controller-manager"),
+        &arguments,
+        directory.join("kube-controller-manager.log"),
     )
 }
