@@ -417,7 +417,7 @@ async fn respond_to_requests(
             let query = request.into_body().collect().await.unwrap().to_bytes();
             let query = Message::from_vec(&query).unwrap();
             let act = shared.note(client, &query, true);
-            if act == Act::Close {
+            if matches!(act, Act::Close | Act::LowerCaseWithoutTcp) {
                 close.notify_one();
             }
             let Some(reply) = shared.reply(&act, &query, true).await else {
@@ -496,6 +496,7 @@ impl Shared {
         }
         Some(match act {
             Act::Silent | Act::Close | Act::Stick => return None,
+            Act::TcpOnly if !tcp => return None,
             Act::Hold => {
                 let mut released = self.released.subscribe();
                 released.wait_for(|released| *released).await.ok()?;
