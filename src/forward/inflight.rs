@@ -56,6 +56,7 @@ pub(super) enum Seat<T: Clone> {
 pub(super) struct Flight<T: Clone> {
     inflight: Arc<Inflight<T>>,
     key: Key,
+    outcome: Option<T>,
 }
 
 /// A place in the waiting room; it is free again when this is dropped.
@@ -88,6 +89,7 @@ impl<T: Clone> Inflight<T> {
         let flight = Flight {
             inflight: Arc::clone(self),
             key: key.clone(),
+            outcome: None,
         };
         Seat::Leader(flight, Waiter(receiver))
     }
@@ -100,7 +102,7 @@ impl<T: Clone> Inflight<T> {
 }
 
 impl<T: Clone> Flight<T> {
-    /// Gives this outcome to those who wait. Who comes as long as the flight is not dropped gets it as well.
+    /// Gives this outcome to those who wait, and to who comes before the flight ends.
     pub(super) fn announce(&self, outcome: T) {
         if let Some(outcomes) = self.inflight.flights().get(self.key.as_bytes()) {
             outcomes.send_replace(Some(outcome));
@@ -109,14 +111,17 @@ impl<T: Clone> Flight<T> {
 
     /// Ends the flight with this outcome. Who asks from now on starts another one: what is to be found in a cache must be
     /// there by now.
-    pub(super) fn land(self, outcome: T) {
-        self.announce(outcome);
+    pub(super) fn land(mut self, outcome: T) {
+        self.outcome = Some(outcome);
     }
 }
 
 impl<T: Clone> Drop for Flight<T> {
     fn drop(&mut self) {
-        self.inflight.flights().remove(self.key.as_bytes());
+        let outcomes = self.inflight.flights().remove(self.key.as_bytes());
+        if let (Some(outcomes), Some(outcome)) = (outcomes, self.outcome.take()) {
+            outcomes.send_replace(Some(outcome));
+        }
     }
 }
 
@@ -168,6 +173,20 @@ mod tests {
             (first.outcome().await, second.outcome().await),
             (Some(7), Some(7))
         );
+        lead(&inflight, "a");
+    }
+
+    #[tokio::test]
+    async fn what_is_announced_stands_until_the_flight_ends() {
+        let inflight = Inflight::new(Limits::default());
+        let (flight, first) = lead(&inflight, "a");
+        flight.announce(7);
+        let second = wait(&inflight, "a");
+        assert_eq!(
+            (first.outcome().await, second.outcome().await),
+            (Some(7), Some(7))
+        );
+        flight.land(8);
         lead(&inflight, "a");
     }
 

@@ -396,9 +396,11 @@ impl Shared {
         let mut exchange = Exchange::new(&upstreams, question, draw, &self.metrics);
         let asked = exchange.outcome().await;
         let outcome = self.keep(&key, configured, asked);
-        let answered = is_answer(&outcome);
+        if is_answer(&outcome) {
+            return flight.land(outcome);
+        }
         flight.announce(outcome);
-        if !answered && let Some(late) = exchange.late_answer().await {
+        if let Some(late) = exchange.late_answer().await {
             flight.land(self.keep(&key, configured, Ok(late)));
         }
     }
