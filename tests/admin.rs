@@ -142,6 +142,7 @@ async fn the_document_lists_every_family_and_no_other() {
             down: false,
             tcp_first: false,
             lower_case: false,
+            looping: false,
         };
         ["192.0.2.53:53", "tcp://192.0.2.53:53"]
             .map(upstream)

@@ -84,8 +84,20 @@ impl Upstreams {
             down: health.is_down(),
             tcp_first: health.habit.is_tcp_first(),
             lower_case: health.habit.is_lower_case(),
+            looping: upstream.standing.loops(),
         });
         each.collect()
+    }
+
+    /// Does nobody of them answer but by asking this server?
+    pub(super) fn all_loop(&self) -> bool {
+        self.servers.iter().all(|it| it.standing.loops())
+    }
+
+    fn order(&self, now: Instant) -> Vec<usize> {
+        let mut order = self.choice.order(now);
+        order.retain(|it| !self.servers[*it].standing.loops());
+        order
     }
 }
 
@@ -148,7 +160,7 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
             draw,
             metrics,
             started,
-            plan: Plan::new(upstreams.choice.order(started)),
+            plan: Plan::new(upstreams.order(started)),
             under_way: FuturesUnordered::new(),
             sent_at: started,
             newest: None,

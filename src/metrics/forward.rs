@@ -63,6 +63,8 @@ pub enum Limit {
     Flights,
     /// Askers waiting for one of them.
     Waiters,
+    /// Questions of one client.
+    Client,
     /// Questions under way over the connections to one upstream: this one waits.
     Connections,
 }
@@ -100,7 +102,7 @@ const IGNORED: [&str; 6] = [
 const HEDGES: [&str; 3] = ["sent", "won", "deferred"];
 /// Answers with data; NXDOMAIN and NODATA.
 const KINDS: [&str; 2] = ["positive", "negative"];
-const LIMITS: [&str; 3] = ["flights", "waiters", "connections"];
+const LIMITS: [&str; 4] = ["flights", "waiters", "client", "connections"];
 
 /// The size of the cache, of each of [`KINDS`]: entries, octets, evictions so far.
 type ReadSize = Box<dyn Fn() -> [[u64; 3]; 2] + Send + Sync>;
@@ -112,7 +114,7 @@ pub struct Forward {
     sent: [Counter; 7],
     ignored: [Counter; 6],
     hedges: [Counter; 3],
-    limited: [Counter; 3],
+    limited: [Counter; 4],
     resolv_conf: [Counter; 2],
     /// What is counted of connections.
     pub connections: Connections,

@@ -22,6 +22,8 @@ pub struct Upstream {
     pub tcp_first: bool,
     /// Is it asked in lower case, because it changes letters?
     pub lower_case: bool,
+    /// Does it send questions back to this server?
+    pub looping: bool,
 }
 
 type Read = Box<dyn Fn() -> Vec<Upstream> + Send + Sync>;
@@ -38,11 +40,12 @@ impl Upstreams {
 impl Collector for Upstreams {
     /// An upstream of several routes has one series: the worse of what they know.
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut all = BTreeMap::<String, (Option<Duration>, [bool; 3])>::new();
+        let mut all = BTreeMap::<String, (Option<Duration>, [bool; 4])>::new();
         for it in self.0.get().map_or_else(Vec::new, |read| read()) {
             let (round_trip, is) = all.entry(it.name).or_default();
             *round_trip = it.round_trip.max(*round_trip);
-            for (is, also) in is.iter_mut().zip([it.down, it.tcp_first, it.lower_case]) {
+            let known = [it.down, it.tcp_first, it.lower_case, it.looping];
+            for (is, also) in is.iter_mut().zip(known) {
                 *is |= also;
             }
         }
@@ -54,7 +57,7 @@ impl Collector for Upstreams {
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
-        for (name, (round_trip, _)) in &all {
+        for (name, (round_trip, ..)) in &all {
             if let Some(round_trip) = round_trip {
                 let gauge = ConstGauge::new(round_trip.as_secs_f64());
                 gauge.encode(family.encode_family(&label(name.as_str()))?)?;
@@ -72,6 +75,10 @@ impl Collector for Upstreams {
             (
                 "upstream_lower_case",
                 "1 while questions to the upstream get no random case, because it changed it, otherwise 0.",
+            ),
+            (
+                "upstream_looping",
+                "1 while the upstream sends questions back to this server and is not asked, otherwise 0.",
             ),
         ];
         for (nth, (family, help)) in states.into_iter().enumerate() {
@@ -106,6 +113,7 @@ mod tests {
             down,
             tcp_first: false,
             lower_case: !down,
+            looping: down,
         };
         forward.upstreams_from(move || {
             vec![
@@ -130,6 +138,8 @@ mod tests {
                 r#"gapless_upstream_tcp_first{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
                 r#"gapless_upstream_lower_case{upstream="192.0.2.1:53"} 1"#,
                 r#"gapless_upstream_lower_case{upstream="tls://192.0.2.1:853#dns.example"} 1"#,
+                r#"gapless_upstream_looping{upstream="192.0.2.1:53"} 1"#,
+                r#"gapless_upstream_looping{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
             ]
         );
     }

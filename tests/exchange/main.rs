@@ -59,7 +59,14 @@ impl Bench {
             dnssec_ok: false,
             checking_disabled: false,
         };
-        let held = self.forwarder.resolve(&question, Route::Default).await?;
+        let held = self
+            .forwarder
+            .resolve(
+                &question,
+                Route::Default,
+                std::net::Ipv4Addr::LOCALHOST.into(),
+            )
+            .await?;
         let mut packet = b"\xab\xcd\x01\0\0\x01\0\0\0\0\0\0".to_vec();
         for label in name.split('.') {
             packet.push(u8::try_from(label.len()).unwrap());
