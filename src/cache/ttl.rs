@@ -18,6 +18,12 @@ pub const FAILURE_MAX: u32 = 5;
 /// recommends 1 to 3 days; on a node, addresses change hands sooner).
 pub const STALE_MAX: u32 = 3600;
 
+/// An answer with more aliases than this is for those who wait: no sane zone has such a chain, and a hostile one fills the cache
+/// with them (CacheFlush, USENIX Security 2024).
+const ALIASES_MAX: usize = 16;
+/// The same for an answer with more records than this.
+const RECORDS_MAX: usize = 256;
+
 /// Upper bounds of one route, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -59,7 +65,7 @@ pub(super) fn lifetime(response: &Response, bounds: Bounds) -> Lifetime {
         mark.section == Section::Answer
             && (mark.rtype == response.qtype || response.qtype == rtype::ANY)
     });
-    match rcode {
+    let lifetime = match rcode {
         NOERROR if has_data => positive(response, bounds.positive),
         NOERROR | NXDOMAIN => negative(response, bounds.negative),
         _ => Lifetime {
@@ -67,6 +73,11 @@ pub(super) fn lifetime(response: &Response, bounds: Bounds) -> Lifetime {
             ttl_max: 0,
             negative: false,
         },
+    };
+    let is_small = response.marks().len() <= RECORDS_MAX && response.aliases() <= ALIASES_MAX;
+    Lifetime {
+        good_for: if is_small { lifetime.good_for } else { 0 },
+        ..lifetime
     }
 }
 
@@ -162,6 +173,20 @@ mod tests {
         assert_eq!(kept(0, &[alias], &[SOA]), (10, 60));
         assert_eq!(kept(3, &[alias], &[SOA]), (10, 60));
         assert_eq!(kept(0, &[alias], &[]), (0, 0), "no SOA");
+    }
+
+    #[test]
+    fn more_than_16_aliases_or_256_records_are_not_kept() {
+        let a = |n: usize| format!("www.example.org. 60 IN A 192.0.{}.{}", n / 256, n % 256);
+        let alias = |n: usize| format!("n{n}.example.org. 60 IN CNAME n{}.example.org.", n + 1);
+        let good_for = |lines: Vec<String>| {
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            kept(0, &lines, &[]).0
+        };
+        let chain = |aliases| (0..aliases).map(alias).chain([a(0)]).collect();
+        assert_eq!([good_for(chain(16)), good_for(chain(17))], [60, 0]);
+        let set = |records| (0..records).map(a).collect();
+        assert_eq!([good_for(set(256)), good_for(set(257))], [60, 0]);
     }
 
     #[test]

@@ -234,6 +234,8 @@ pub struct Forward {
     pub max_waiters: usize,
     /// Whether an upstream's AD flag is passed on.
     pub trust_ad: bool,
+    /// Whether letters get random case by UDP.
+    pub case_randomization: bool,
 }
 
 /// Zones with upstreams of their own.

@@ -459,6 +459,12 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
             false,
             "Whether an upstream's AD flag is passed on. Only for validating upstreams over a path that nobody else writes to (RFC 6840 section 5.8).",
         ),
+        case_randomization: forward.key(
+            "case_randomization",
+            Switch,
+            true,
+            "Whether the letters of a name get random case in questions by UDP, which a reply must repeat: one more thing that a forger has to guess (draft-vixie-dnsext-dns0x20). An upstream that changes letters is noticed, and asked in lower case. Clients see their own spelling.",
+        ),
     }
 }
 

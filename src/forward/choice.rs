@@ -8,6 +8,7 @@
 //!      └── answer ── not measured yet: aside, probed at once
 //! ```
 
+use crate::forward::habit::Habit;
 use std::{
     iter,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -49,6 +50,8 @@ pub(super) struct Health {
     failed_at: Option<Instant>,
     /// While it stands aside, the next question from here on is asked of it first; at once without a time.
     probe_at: Option<Instant>,
+    /// How it is best asked.
+    pub(super) habit: Habit,
 }
 
 /// A round-trip, smoothed as in RFC 6298 §2.
@@ -138,6 +141,7 @@ impl Choice {
         *health = Health {
             round_trip: Some(RoundTrip::with(health.round_trip, after)),
             probe_at: Some(now + PROBE_MAX),
+            habit: health.habit,
             ..Health::default()
         };
     }
@@ -158,6 +162,11 @@ impl Choice {
         health.failures = health.failures.saturating_add(1);
         health.failed_at = Some(now);
         health.probe_at = Some(now + health.probe_interval());
+    }
+
+    /// Looks up, or notes, how this upstream is best asked.
+    pub(super) fn habit<T>(&self, upstream: usize, of: impl FnOnce(&mut Habit) -> T) -> T {
+        of(&mut self.state().upstreams[upstream].habit)
     }
 
     /// What is known of each.

@@ -29,7 +29,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// At 4 s for each, 4096 flights are 1000 unanswered questions a second, and up to 12,288 open files. Who waits
+    /// At 5 s for each, 4096 flights are 800 unanswered questions a second, and up to 12,288 open files. Who waits
     /// for another's question costs memory and nothing else: a crowd of clients that ask for one name is to be answered.
     /// The names that one pod asks for at once are fewer than 256.
     fn default() -> Self {
@@ -106,6 +106,13 @@ impl<T: Clone> Inflight<T> {
 }
 
 impl<T: Clone> Flight<T> {
+    /// Gives this outcome to those who wait, and to who comes before the flight ends.
+    pub(super) fn announce(&self, outcome: T) {
+        if let Some(outcomes) = self.inflight.flights().get(self.key.as_bytes()) {
+            outcomes.send_replace(Some(outcome));
+        }
+    }
+
     /// Ends the flight with this outcome. Who asks from now on starts another one: what is to be found in a cache must be
     /// there by now.
     pub(super) fn land(mut self, outcome: T) {
@@ -170,6 +177,20 @@ mod tests {
             (first.outcome().await, second.outcome().await),
             (Some(7), Some(7))
         );
+        lead(&inflight, "a");
+    }
+
+    #[tokio::test]
+    async fn what_is_announced_stands_until_the_flight_ends() {
+        let inflight = Inflight::new(Limits::default());
+        let (flight, first) = lead(&inflight, "a");
+        flight.announce(7);
+        let second = wait(&inflight, "a");
+        assert_eq!(
+            (first.outcome().await, second.outcome().await),
+            (Some(7), Some(7))
+        );
+        flight.land(8);
         lead(&inflight, "a");
     }
 

@@ -13,9 +13,12 @@
 mod choice;
 mod exchange;
 mod failures;
+mod habit;
+mod hedge;
 mod held;
 mod inflight;
 mod loops;
+mod plan;
 mod query;
 mod resolv_conf;
 mod server;
@@ -23,9 +26,9 @@ mod shares;
 mod stale;
 mod upstream;
 
-pub use exchange::SENDS;
 pub use held::Held;
 pub use inflight::Limits;
+pub use plan::SENDS;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 pub use server::{Server, Transport};
 pub use upstream::{BadRoots, Roots};
@@ -34,10 +37,10 @@ use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
     lifecycle::{Drain, Tasks},
     metrics::{self, Limit, Sent},
-    wire::{CLASS_IN, Ede, NameKey, Question, rtype},
+    wire::{CLASS_IN, Ede, NameKey, Question, Response, rtype},
 };
 use arc_swap::ArcSwap;
-use exchange::Upstreams;
+use exchange::{Exchange, Upstreams};
 use failures::Failures;
 use futures::future::join_all;
 use inflight::{Flight, Inflight, Seat, Waiter};
@@ -109,6 +112,8 @@ pub struct Options {
     pub prefetch: bool,
     /// Is the AD bit of an upstream of the first two routes believed, and the way to it (RFC 6840 §5.8)?
     pub trust_ad: bool,
+    /// Does chance choose the case of a question's letters, which its reply by UDP is to repeat?
+    pub case_randomization: bool,
     /// Who may certify encrypted upstreams.
     pub roots: Roots,
     /// How much may be under way.
@@ -126,6 +131,7 @@ impl Default for Options {
             bounds: Bounds::default(),
             prefetch: true,
             trust_ad: false,
+            case_randomization: true,
             roots: Roots::default(),
             limits: Limits::default(),
         }
@@ -195,6 +201,7 @@ struct Shared {
     /// By [`Route::number`].
     routes: Box<[Configured]>,
     prefetch: bool,
+    case_randomization: bool,
     cache: Cache,
     failures: Failures,
     probes: Arc<Probes>,
@@ -243,6 +250,7 @@ impl Forwarder {
         let shared = Shared {
             routes: first.into_iter().chain(zones).collect(),
             prefetch: options.prefetch,
+            case_randomization: options.case_randomization,
             cache,
             failures: Failures::new(),
             probes: <_>::default(),
@@ -441,8 +449,7 @@ impl Forwarder {
         let (shared, question) = (Arc::clone(&self.shared), question.clone());
         drop(self.tasks.brief(async move {
             let _share = share;
-            let outcome = shared.ask(&question, route).await;
-            flight.land(outcome);
+            shared.fly(flight, &question, route).await;
         }));
     }
 }
@@ -459,31 +466,52 @@ impl Shared {
         current.or_else(|| self.failures.get(key, now))
     }
 
-    /// Asks the upstreams, and keeps what may be kept. A failure takes no answer's place.
-    async fn ask(&self, question: &Question, route: Route) -> Outcome {
-        let Configured {
-            upstreams,
-            bounds,
-            trust_ad,
-        } = self.configured(route).ok_or(Failure::NoUpstreams)?;
-        let upstreams = upstreams.load_full();
+    /// Asks the upstreams, for those on this flight, and keeps what may be kept. A failure takes no answer's place; an answer
+    /// that comes too late takes the failure's.
+    async fn fly(&self, flight: Flight<Outcome>, question: &Question, route: Route) {
+        let Some(configured) = self.configured(route) else {
+            return flight.land(Err(Failure::NoUpstreams));
+        };
+        let key = Key::new(question, route.number());
+        let (upstreams, draw) = (configured.upstreams.load_full(), || self.draw());
         if upstreams.all_loop() {
-            return Err(Failure::Loop);
+            return flight.land(Err(Failure::Loop));
         }
-        let asked = exchange::ask(&upstreams, question, || self.draw(), &self.metrics).await;
-        let (key, now) = (Key::new(question, route.number()), now());
+        let mut exchange = Exchange::new(&upstreams, question, draw, &self.metrics);
+        let asked = exchange.outcome().await;
+        let outcome = self.keep(&key, configured, asked);
+        if is_answer(&outcome) {
+            return flight.land(outcome);
+        }
+        self.suspect(&upstreams, &question.name);
+        flight.announce(outcome);
+        if let Some(late) = exchange.late_answer().await {
+            flight.land(self.keep(&key, configured, Ok(late)));
+        }
+    }
+
+    /// Keeps what the upstreams said, or that they did not.
+    fn keep(
+        &self,
+        key: &Key,
+        configured: &Configured,
+        asked: Result<Response, Failure>,
+    ) -> Outcome {
+        let now = now();
+        let Configured {
+            bounds, trust_ad, ..
+        } = configured;
         let outcome = asked.map(|response| Arc::new(Entry::new(response, *bounds, *trust_ad, now)));
         match &outcome {
-            Ok(entry) if exchange::is_answer(entry.rcode().into()) => {
-                self.failures.forget(&key);
-                self.cache.put(&key, Arc::clone(entry));
+            Ok(entry) if is_answer(&outcome) => {
+                self.failures.forget(key);
+                self.cache.put(key, Arc::clone(entry));
             }
             _ => {
-                self.suspect(&upstreams, &question.name);
-                if let Some(held) = self.cache.get(&key, now) {
+                if let Some(held) = self.cache.get(key, now) {
                     held.refresh_failed(now);
                 }
-                self.failures.put(&key, outcome.clone(), now);
+                self.failures.put(key, outcome.clone(), now);
             }
         }
         outcome
@@ -531,7 +559,7 @@ impl Shared {
             dnssec_ok: false,
             checking_disabled: false,
         };
-        let query = Outgoing::new(&question, true, self.draw());
+        let query = Outgoing::new(&question, true, self.draw().in_lower_case());
         let heard = timeout(PROBE_PATIENCE, upstream.ask(&query, false, &self.metrics)).await;
         let answered =
             matches!(heard, Ok(Heard::Reply(reply)) if exchange::is_answer(reply.rcode()));
@@ -555,12 +583,21 @@ impl Shared {
     }
 
     fn draw(&self) -> Draw {
-        Draw::new(&mut *self.rng())
+        let draw = Draw::new(&mut *self.rng());
+        match self.case_randomization {
+            true => draw,
+            false => draw.in_lower_case(),
+        }
     }
 
     fn rng(&self) -> MutexGuard<'_, StdRng> {
         self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Is it an answer, and not an upstream's word that it cannot answer?
+fn is_answer(outcome: &Outcome) -> bool {
+    (outcome.as_ref()).is_ok_and(|entry| exchange::is_answer(entry.rcode().into()))
 }
 
 impl fmt::Debug for Shared {

@@ -2,7 +2,9 @@
 
 use crate::{
     metrics::Ignored,
-    wire::{Flags, HEADER_LEN, Header, MAX_UDP_PAYLOAD, Question, Rcode, Response, rtype},
+    wire::{
+        Flags, HEADER_LEN, Header, MAX_NAME_LEN, MAX_UDP_PAYLOAD, Question, Rcode, Response, rtype,
+    },
 };
 use rand::{Rng, RngExt};
 use std::{io, ops::RangeInclusive};
@@ -12,17 +14,24 @@ use std::{io, ops::RangeInclusive};
 const LOCAL_PORTS: RangeInclusive<u16> = 32768..=65535;
 /// How many ports are tried before the kernel chooses one, from its smaller range.
 const PORT_TRIES: usize = 3;
+/// A reply with more aliases than this answers nobody: no resolver follows so many. Up to here it is passed on.
+const ALIASES_MAX: usize = 64;
+
 /// What came of asking.
 #[derive(Debug)]
 pub(super) enum Heard {
     /// The reply, taken apart.
     Reply(Response),
-    /// An error without a question: a server that did not even read the question. It never reaches a client.
+    /// An error without a question: a server that did not even read the question; or a reply that is of no use to anybody. It
+    /// never reaches a client.
     Bare,
     /// An error without a question, which says that the query is malformed: to an old server, OPT is.
     BareFormErr,
     /// The reply does not fit into a datagram.
     Truncated,
+    /// A reply with the right ID, to the question in other letters than chance gave it: a server that does not repeat them, or
+    /// somebody who guesses well. What it says is not to be believed.
+    Recased,
     /// Somebody guesses (RFC 5452 §9.1): what else comes to this socket is not to be believed.
     Suspicious,
     /// The network says that there is nobody, or the connection broke.
@@ -34,14 +43,25 @@ pub(super) enum Heard {
 pub(super) struct Draw {
     id: u16,
     ports: [u16; PORT_TRIES],
+    /// Which octets of the name are in upper case, if they are letters, by bits (draft-vixie-dnsext-dns0x20 §2).
+    upper_case: Option<[u8; MAX_NAME_LEN.div_ceil(8)]>,
 }
 
 impl Draw {
-    /// IDs and ports come from one that cannot be predicted.
+    /// IDs, ports and letters come from one that cannot be predicted.
     pub(super) fn new(rng: &mut impl Rng) -> Self {
         Self {
             id: rng.random(),
             ports: [(); PORT_TRIES].map(|()| rng.random_range(LOCAL_PORTS)),
+            upper_case: Some(rng.random()),
+        }
+    }
+
+    /// The same, and every letter in lower case.
+    pub(super) const fn in_lower_case(self) -> Self {
+        Self {
+            upper_case: None,
+            ..self
         }
     }
 }
@@ -73,6 +93,14 @@ impl Outgoing {
             .write(&mut message)
             .expect("twelve octets are a header");
         message.extend_from_slice(question.name.as_bytes());
+        if let Some(upper_case) = draw.upper_case {
+            // The octet in front of a label is less than any letter.
+            for (at, octet) in message[HEADER_LEN..].iter_mut().enumerate() {
+                if upper_case[at / 8] >> (at % 8) & 1 == 1 {
+                    octet.make_ascii_uppercase();
+                }
+            }
+        }
         message.extend_from_slice(&question.qtype.to_be_bytes());
         message.extend_from_slice(&question.qclass.to_be_bytes());
         let question_end = message.len();
@@ -122,7 +150,7 @@ impl Outgoing {
     }
 
     /// Is this the reply? It must be a response with the right ID and the very question, byte for byte as it was sent
-    /// (RFC 5452 §9.1), and every part of it must be well formed.
+    /// (RFC 5452 §9.1), and every part of it must be well formed. In the reply that is given the question is in lower case.
     pub(super) fn judge(&self, reply: &[u8]) -> Result<Heard, Ignored> {
         let header = Header::read(reply).ok_or(Ignored::Malformed)?;
         if !header.flags.has(Flags::QR) || !header.flags.is_query_opcode() {
@@ -139,15 +167,33 @@ impl Outgoing {
                 _ => Ok(Heard::Bare),
             };
         }
-        let asked = HEADER_LEN..self.question_end;
-        if questions != 1 || reply.get(asked.clone()) != self.message.get(asked) {
+        let (name, rest) = self.question();
+        let repeated = reply.get(HEADER_LEN..self.question_end);
+        let repeated = repeated.and_then(|it| it.split_at_checked(name.len()));
+        let (name_again, rest_again) = repeated.ok_or(Ignored::WrongQuestion)?;
+        if questions != 1 || !name.eq_ignore_ascii_case(name_again) || rest != rest_again {
             return Err(Ignored::WrongQuestion);
+        }
+        if name != name_again {
+            return match self.draw.upper_case {
+                Some(_) => Ok(Heard::Recased),
+                None => Err(Ignored::WrongQuestion),
+            };
         }
         if header.flags.has(Flags::TC) {
             return Ok(Heard::Truncated);
         }
-        let response = Response::parse(reply.to_vec()).ok_or(Ignored::Malformed)?;
+        let mut response = Response::parse(reply.to_vec()).ok_or(Ignored::Malformed)?;
+        if response.aliases() > ALIASES_MAX {
+            return Ok(Heard::Bare);
+        }
+        response.fold_question();
         Ok(Heard::Reply(response))
+    }
+
+    /// The name as it is sent, and QTYPE with QCLASS.
+    fn question(&self) -> (&[u8], &[u8]) {
+        self.message[HEADER_LEN..self.question_end].split_at(self.question_end - HEADER_LEN - 4)
     }
 }
 
@@ -156,10 +202,12 @@ mod tests {
     use super::*;
     use crate::wire::NameKey;
     use hickory_proto::op::Message;
+    use rand::{SeedableRng, rngs::StdRng};
 
     const DRAW: Draw = Draw {
         id: 0x1234,
         ports: [0; PORT_TRIES],
+        upper_case: None,
     };
 
     fn question() -> Question {
@@ -187,30 +235,29 @@ mod tests {
         assert!(Message::from_vec(&bare.message).unwrap().edns.is_none());
     }
 
+    /// What is made of the true reply after a change to it.
+    fn judged(sent: &Outgoing, change: impl FnOnce(&mut Vec<u8>)) -> Result<String, Ignored> {
+        let mut reply = sent.message.clone();
+        reply[2] |= 0x80;
+        change(&mut reply);
+        let heard = format!("{:?}", sent.judge(&reply)?);
+        Ok(heard.split(['(', ' ']).next().unwrap().to_owned())
+    }
+
     #[test]
     fn only_a_response_with_the_id_and_the_very_question_is_the_reply() {
         let sent = Outgoing::new(&question(), false, DRAW);
-        let judge = |change: &dyn Fn(&mut Vec<u8>)| {
-            let mut reply = sent.message.clone();
-            reply[2] |= 0x80;
-            change(&mut reply);
-            match sent.judge(&reply) {
-                Ok(heard) => Ok(format!("{heard:?}")
-                    .split(['(', ' '])
-                    .next()
-                    .unwrap()
-                    .to_owned()),
-                Err(reason) => Err(reason),
-            }
-        };
+        let judge = |change: &dyn Fn(&mut Vec<u8>)| judged(&sent, change);
         assert_eq!(judge(&|_| ()), Ok("Reply".to_owned()));
         assert_eq!(judge(&|it| it[2] |= 0x02), Ok("Truncated".to_owned()));
         assert_eq!(judge(&|it| it[1] ^= 1), Err(Ignored::WrongId));
         assert_eq!(judge(&|it| it[2] &= 0x7f), Err(Ignored::NotReply));
         assert_eq!(judge(&|it| it[2] |= 0x28), Err(Ignored::NotReply));
-        assert_eq!(judge(&|it| it[13] = b'E'), Err(Ignored::WrongQuestion));
+        assert_eq!(judge(&|it| it[13] = b'f'), Err(Ignored::WrongQuestion));
         assert_eq!(judge(&|it| it[26] = 1), Err(Ignored::WrongQuestion));
+        assert_eq!(judge(&|it| it[26] ^= 0x20), Err(Ignored::WrongQuestion));
         assert_eq!(judge(&|it| it[5] = 2), Err(Ignored::WrongQuestion));
+        assert_eq!(judge(&|it| it.truncate(28)), Err(Ignored::WrongQuestion));
         assert_eq!(judge(&|it| it[7] = 1), Err(Ignored::Malformed));
         assert_eq!(judge(&|it| it.truncate(11)), Err(Ignored::Malformed));
         let bare = |code: u8| {
@@ -226,18 +273,99 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_ports_are_drawn_over_their_whole_ranges() {
-        use rand::{SeedableRng, rngs::StdRng};
+    fn dns0x20_a_reply_repeats_the_letters_if_chance_chose_them() {
+        let upper_case = Some([0b1010_1010; 32]);
+        let random = Draw { upper_case, ..DRAW };
+        let sent = Outgoing::new(&question(), false, random);
+        assert_eq!(&sent.message[12..25], b"\x07ExAmPlE\x03OrG\0");
+        assert_eq!(judged(&sent, |_| ()), Ok("Reply".to_owned()));
+        let recased = Ok("Recased".to_owned());
+        assert_eq!(judged(&sent, |it| it[13] = b'e'), recased);
+        assert_eq!(judged(&sent, |it| it[25..].fill(0x20)), {
+            Err(Ignored::WrongQuestion)
+        });
+        let sent = Outgoing::new(&question(), false, random.in_lower_case());
+        assert_eq!(&sent.message[12..25], b"\x07example\x03org\0");
+        assert_eq!(judged(&sent, |_| ()), Ok("Reply".to_owned()));
+        let other = Err(Ignored::WrongQuestion);
+        assert_eq!(judged(&sent, |it| it[13] = b'E'), other);
+    }
+
+    #[test]
+    fn more_than_64_aliases_answer_nobody() {
+        let sent = Outgoing::new(&question(), false, DRAW);
+        let alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x0c";
+        let with = |aliases: u8| {
+            judged(&sent, |it| {
+                it[7] = aliases;
+                it.extend_from_slice(&alias.repeat(aliases.into()));
+            })
+        };
+        assert_eq!(with(64), Ok("Reply".to_owned()));
+        assert_eq!(with(65), Ok("Bare".to_owned()));
+    }
+
+    #[test]
+    fn a_million_forged_replies_none_is_accepted() {
+        let mut rng = StdRng::from_seed([11; 32]);
+        let (mut ignored, mut recased) = (0, 0);
+        for _ in 0..1000 {
+            let sent = Outgoing::new(&question(), true, Draw::new(&mut rng));
+            let mut truth = sent.message.clone();
+            truth[2] |= 0x80;
+            for _ in 0..1000 {
+                let mut forged = truth.clone();
+                // One to three octets of what a reply has to repeat: ID, QR and opcode, the number of questions, the question.
+                let guarded = [0, 1, 2, 4, 5].into_iter().chain(12..sent.question_end);
+                let guarded: Vec<_> = guarded.collect();
+                for _ in 0..rng.random_range(1..=3) {
+                    let at = guarded[rng.random_range(0..guarded.len())];
+                    forged[at] = match rng.random() {
+                        _ if at == 2 => forged[at] ^ 0x80,
+                        true => rng.random(),
+                        false => forged[at] ^ 0x20,
+                    };
+                }
+                if forged == truth {
+                    continue;
+                }
+                match sent.judge(&forged) {
+                    Err(_) => ignored += 1,
+                    Ok(Heard::Recased) => recased += 1,
+                    Ok(heard) => panic!("accepted: {heard:?}"),
+                }
+            }
+        }
+        assert!(ignored > 700_000 && recased > 50_000, "{ignored} {recased}");
+    }
+
+    /// Is so large a χ² over so many cells more than 5 standard deviations away from what chance gives?
+    fn is_uniform(counts: &[u32]) -> bool {
+        let (cells, sum) = (counts.len() as f64, counts.iter().sum::<u32>());
+        let expected = f64::from(sum) / cells;
+        let each = counts.iter().map(|it| (f64::from(*it) - expected).powi(2));
+        let chi_squared = each.sum::<f64>() / expected;
+        (chi_squared - (cells - 1.0)).abs() < 5.0 * (2.0 * (cells - 1.0)).sqrt()
+    }
+
+    #[test]
+    fn rfc_5452_ids_ports_and_letters_of_a_million_draws_are_spread_evenly() {
         let mut rng = StdRng::from_seed([7; 32]);
-        let draws: Vec<_> = (0..2000).map(|_| Draw::new(&mut rng)).collect();
-        assert!(
-            draws
-                .iter()
-                .all(|draw| draw.ports.iter().all(|port| *port >= 32768))
-        );
-        let mut ids: Vec<_> = draws.iter().map(|draw| draw.id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        assert!(ids.len() > 1900 && ids[0] < 1000 && ids[ids.len() - 1] > 64_000);
+        let (mut ids, mut ports) = (vec![0; 65_536], vec![0; 32_768]);
+        // Of every eight letters, each choice of their case.
+        let mut letters = vec![0; 32 * 256];
+        for _ in 0..1_000_000 {
+            let draw = Draw::new(&mut rng);
+            ids[usize::from(draw.id)] += 1;
+            for port in draw.ports {
+                ports[usize::from(port) - 32_768] += 1;
+            }
+            for (eight, choice) in draw.upper_case.unwrap().into_iter().enumerate() {
+                letters[256 * eight + usize::from(choice)] += 1;
+            }
+        }
+        assert!(is_uniform(&ids) && is_uniform(&ports) && is_uniform(&letters));
+        ids[0] += 200;
+        assert!(!is_uniform(&ids));
     }
 }

@@ -31,6 +31,8 @@ pub enum Sent {
     Truncated,
     /// A datagram with a wrong ID came first.
     Suspicious,
+    /// A reply came to the question in other letters than it was sent in.
+    Recased,
     /// The network said that there is nobody, or the connection broke.
     Unreachable,
     /// Nothing came in time.
@@ -67,13 +69,25 @@ pub enum Limit {
     Connections,
 }
 
+/// What became of asking a second time before the longest time-out was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hedge {
+    /// It was done.
+    Sent,
+    /// It was done, and its answer was the first.
+    Won,
+    /// There was no budget left for it.
+    Deferred,
+}
+
 const RESOLV_CONF: [&str; 2] = ["unusable", "taken"];
 const TRANSPORTS: [&str; 4] = ["udp", "tcp", "tls", "https"];
-const SENT: [&str; 6] = [
+const SENT: [&str; 7] = [
     "answered",
     "unable",
     "truncated",
     "suspicious",
+    "recased",
     "unreachable",
     "silent",
 ];
@@ -85,6 +99,7 @@ const IGNORED: [&str; 6] = [
     "wrong_question",
     "late",
 ];
+const HEDGES: [&str; 3] = ["sent", "won", "deferred"];
 /// Answers with data; NXDOMAIN and NODATA.
 const KINDS: [&str; 2] = ["positive", "negative"];
 const LIMITS: [&str; 4] = ["flights", "waiters", "client", "connections"];
@@ -96,8 +111,9 @@ type ReadSize = Box<dyn Fn() -> [[u64; 3]; 2] + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct Forward {
     sends: [Counter; 4],
-    sent: [Counter; 6],
+    sent: [Counter; 7],
     ignored: [Counter; 6],
+    hedges: [Counter; 3],
     limited: [Counter; 4],
     resolv_conf: [Counter; 2],
     /// What is counted of connections.
@@ -128,6 +144,11 @@ impl Forward {
                 registry,
                 ("upstream_ignored_datagrams", "reason", IGNORED),
                 "Datagrams to a question's port, and messages over connections, that were not taken for a reply, by reason",
+            ),
+            hedges: counters(
+                registry,
+                ("upstream_hedges", "hedge", HEDGES),
+                "Second questions before the longest time-out was over, and what became of them",
             ),
             limited: counters(
                 registry,
@@ -163,6 +184,11 @@ impl Forward {
     /// How many such datagrams there were.
     pub fn ignored_so_far(&self, reason: Ignored) -> u64 {
         self.ignored[reason as usize].get()
+    }
+
+    /// Counts an early second question.
+    pub fn hedged(&self, hedge: Hedge) {
+        self.hedges[hedge as usize].inc();
     }
 
     /// Counts a question that met a limit.

@@ -12,7 +12,7 @@ mod upstreams;
 
 pub use connections::{Connected, ConnectionEnded, Connections, NotOpened, OpenConnection};
 pub use feed::{Feed, Restart};
-pub use forward::{Forward, Ignored, Limit, Sent};
+pub use forward::{Forward, Hedge, Ignored, Limit, Sent};
 pub use index::Index;
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};

@@ -18,6 +18,10 @@ pub struct Upstream {
     pub round_trip: Option<Duration>,
     /// Has it failed since it last said anything?
     pub down: bool,
+    /// Is it asked over TCP first, because datagrams do not come through?
+    pub tcp_first: bool,
+    /// Is it asked in lower case, because it changes letters?
+    pub lower_case: bool,
     /// Does it send questions back to this server?
     pub looping: bool,
 }
@@ -36,14 +40,14 @@ impl Upstreams {
 impl Collector for Upstreams {
     /// An upstream of several routes has one series: the worse of what they know.
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut all = BTreeMap::<String, (Option<Duration>, bool, bool)>::new();
+        let mut all = BTreeMap::<String, (Option<Duration>, [bool; 4])>::new();
         for it in self.0.get().map_or_else(Vec::new, |read| read()) {
-            let known = all.entry(it.name).or_default();
-            *known = (
-                known.0.max(it.round_trip),
-                known.1 | it.down,
-                known.2 | it.looping,
-            );
+            let (round_trip, is) = all.entry(it.name).or_default();
+            *round_trip = it.round_trip.max(*round_trip);
+            let known = [it.down, it.tcp_first, it.lower_case, it.looping];
+            for (is, also) in is.iter_mut().zip(known) {
+                *is |= also;
+            }
         }
         let label = |name| [("upstream", name)];
         let help = "Smoothed time from a question to the upstream's answer.";
@@ -59,19 +63,28 @@ impl Collector for Upstreams {
                 gauge.encode(family.encode_family(&label(name.as_str()))?)?;
             }
         }
-        let down = "1 while the upstream has failed and said nothing since, otherwise 0.";
-        let looping = "1 while the upstream sends questions back to this server and is not asked, otherwise 0.";
-        for (family, help, is) in [
+        let states = [
             (
                 "upstream_down",
-                down,
-                (|it| it.1) as fn(&(_, bool, bool)) -> bool,
+                "1 while the upstream has failed and said nothing since, otherwise 0.",
             ),
-            ("upstream_looping", looping, |it| it.2),
-        ] {
+            (
+                "upstream_tcp_first",
+                "1 while the upstream is asked over TCP first, because datagrams were lost, otherwise 0.",
+            ),
+            (
+                "upstream_lower_case",
+                "1 while questions to the upstream get no random case, because it changed it, otherwise 0.",
+            ),
+            (
+                "upstream_looping",
+                "1 while the upstream sends questions back to this server and is not asked, otherwise 0.",
+            ),
+        ];
+        for (nth, (family, help)) in states.into_iter().enumerate() {
             let mut family = encoder.encode_descriptor(family, help, None, MetricType::Gauge)?;
-            for (name, known) in &all {
-                let gauge = ConstGauge::new(i64::from(is(known)));
+            for (name, (_, is)) in &all {
+                let gauge = ConstGauge::new(i64::from(is[nth]));
                 gauge.encode(family.encode_family(&label(name.as_str()))?)?;
             }
         }
@@ -98,6 +111,8 @@ mod tests {
             name: name.to_owned(),
             round_trip: ms.map(Duration::from_millis),
             down,
+            tcp_first: false,
+            lower_case: !down,
             looping: down,
         };
         forward.upstreams_from(move || {
@@ -119,6 +134,10 @@ mod tests {
                 r#"gapless_upstream_srtt_seconds{upstream="192.0.2.1:53"} 0.25"#,
                 r#"gapless_upstream_down{upstream="192.0.2.1:53"} 1"#,
                 r#"gapless_upstream_down{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
+                r#"gapless_upstream_tcp_first{upstream="192.0.2.1:53"} 0"#,
+                r#"gapless_upstream_tcp_first{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
+                r#"gapless_upstream_lower_case{upstream="192.0.2.1:53"} 1"#,
+                r#"gapless_upstream_lower_case{upstream="tls://192.0.2.1:853#dns.example"} 1"#,
                 r#"gapless_upstream_looping{upstream="192.0.2.1:53"} 1"#,
                 r#"gapless_upstream_looping{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
             ]

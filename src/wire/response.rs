@@ -125,6 +125,36 @@ impl Response {
         (self.message, self.marks)
     }
 
+    /// How many aliases its answer section has.
+    pub fn aliases(&self) -> usize {
+        let is_alias = |mark: &&Mark| mark.section == Section::Answer && mark.rtype == rtype::CNAME;
+        self.marks.iter().filter(is_alias).count()
+    }
+
+    /// Writes the question's name in lower case, and every owner's labels that were copied from it octet for octet: chance chose
+    /// those letters. Names that point into the question follow it by themselves.
+    pub fn fold_question(&mut self) {
+        let name_end = self.question_end.saturating_sub(4);
+        let name = self.message.get_mut(HEADER_LEN..name_end);
+        let Some(name) = name else { return };
+        let asked = name.to_vec();
+        name.make_ascii_lowercase(); // no letter is as small as the octet in front of a label
+        if asked == name {
+            return;
+        }
+        for mark in &self.marks {
+            let owner = self
+                .message
+                .get_mut(mark.start.into()..)
+                .unwrap_or_default();
+            let labels_len = labels_len(owner);
+            let labels = owner.get_mut(..labels_len).unwrap_or_default();
+            if !labels.is_empty() && asked.windows(labels_len).any(|part| part == labels) {
+                labels.make_ascii_lowercase();
+            }
+        }
+    }
+
     /// The whole response code, OPT's bits included.
     pub fn rcode(&self) -> u16 {
         let upper = self.opt.as_ref().map_or(0, |opt| opt.extended_rcode);
@@ -147,6 +177,15 @@ impl Response {
             minimum: u32::from_be_bytes(*rdata.last_chunk()?),
         })
     }
+}
+
+/// How long the labels are with which a name begins, up to its end or to a pointer.
+fn labels_len(name: &[u8]) -> usize {
+    let mut at: usize = 0;
+    while let Some(len @ 1..=63) = name.get(at) {
+        at = at.saturating_add(1).saturating_add((*len).into());
+    }
+    at
 }
 
 impl Mark {
@@ -258,6 +297,37 @@ mod tests {
         ] {
             assert!(Response::parse(packet).is_none(), "{why}");
         }
+    }
+
+    #[test]
+    fn letters_that_were_copied_from_the_question_are_folded_with_it_and_others_are_kept() {
+        let record = b"\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01";
+        let parse = |question: &[u8], owners: &[&[u8]]| {
+            let mut packet = b"\0\x07\x80\0\0\x01\0\0\0\0\0\0".to_vec();
+            packet[7] = u8::try_from(owners.len()).unwrap();
+            packet.extend_from_slice(&[question, b"\0\x01\0\x01"].concat());
+            for owner in owners {
+                packet.extend_from_slice(&[owner, &record[..]].concat());
+            }
+            let mut response = Response::parse(packet).unwrap();
+            response.fold_question();
+            let marks = response.marks().iter();
+            let owners = marks.map(|it| usize::from(it.start)..usize::from(it.ttl_at) - 4);
+            let owners = owners.map(|it| response.message()[it].to_vec());
+            (
+                response.question_wire().to_vec(),
+                owners.collect::<Vec<_>>(),
+            )
+        };
+        let copied: [&[u8]; 4] = [b"\xc0\x0c", b"\x02wW\x01X\0", b"\x02wW\xc0\x0f", b"\x01X\0"];
+        let (question, owners) = parse(b"\x02wW\x01X\0", &copied);
+        assert_eq!(question, b"\x02ww\x01x\0\0\x01\0\x01");
+        let folded: [&[u8]; 4] = [b"\xc0\x0c", b"\x02ww\x01x\0", b"\x02ww\xc0\x0f", b"\x01x\0"];
+        assert_eq!(owners, folded);
+        let own: [&[u8]; 2] = [b"\x02WW\x01X\0", b"\x02Ww\xc0\x0f"];
+        assert_eq!(parse(b"\x02wW\x01X\0", &own).1, own);
+        let own: [&[u8]; 1] = [b"\x02WW\x01X\0"];
+        assert_eq!(parse(b"\x02ww\x01x\0", &own).1, own);
     }
 
     #[test]

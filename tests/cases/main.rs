@@ -7,9 +7,11 @@
 //! apply    NAME TARGET                    an ExternalName service of the namespace `default`
 //! upstream NAME: RECORD | RCODE           what it answers from now on; `cluster-dns` is the cluster's own
 //! silence  NAME                           it says nothing from now on
+//! act      NAME HOW                       from now on it answers from its records, and: well, tcp-only, lower-case,
+//!                                         lower-case-without-tcp, no-edns, bare-formerr, late TIME
 //! ask      NAME TYPE -> RCODE RECORDS     a question over EDNS, and its whole answer: `ede=CODE`, `in=TIME` if not at once,
 //!                                         records of the authority section behind `auth:`
-//! asked    NAME TIMES                     how often this upstream was asked so far
+//! asked    NAME TIMES                     how often this upstream was asked so far; `tcp=TIMES` of them by TCP
 //! elapse   TIME
 //! ```
 #![allow(

@@ -9,7 +9,8 @@ pub enum Statement {
     Apply(String, String),
     Upstream(String, Says),
     Ask(String, Answer),
-    Asked(String, usize),
+    /// How often an upstream was asked, over all transports and by TCP, if that is said.
+    Asked(String, usize, Option<usize>),
     Elapse(Duration),
 }
 
@@ -21,6 +22,8 @@ pub enum Says {
     /// This code.
     Rcode(u8),
     Nothing,
+    /// What its zone has, in this manner.
+    Act(String),
 }
 
 /// A whole answer, or what is expected of one.
@@ -80,9 +83,17 @@ impl Statement {
                 let (question, answer) = rest.split_once("->").ok_or("expected `->`")?;
                 Self::Ask(question.trim().to_owned(), Answer::parse(answer, more)?)
             }
+            "act" => {
+                let (name, how) = pair()?;
+                Self::Upstream(name, Says::Act(how))
+            }
             "asked" => {
                 let (name, times) = pair()?;
-                Self::Asked(name, times.parse().map_err(|_| "expected a number")?)
+                let (all, tcp) = match times.split_once(" tcp=") {
+                    Some((all, tcp)) => (all, Some(number(tcp)?)),
+                    None => (&*times, None),
+                };
+                Self::Asked(name, number(all)?, tcp)
             }
             "elapse" => Self::Elapse(duration(rest)?),
             _ => return Err(format!("expected a verb, not `{verb}`")),
@@ -113,6 +124,10 @@ impl Answer {
             records,
         })
     }
+}
+
+fn number(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "expected a number")
 }
 
 fn one_spaced(line: &str) -> String {

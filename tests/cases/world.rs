@@ -75,10 +75,11 @@ impl World {
                 let counted = self.stale_answers() - stale_before;
                 same("counted as stale", u64::from(is_stale), &counted)
             }
-            Statement::Asked(name, times) => {
+            Statement::Asked(name, times, by_tcp) => {
                 let upstream = self.upstreams.get(&name).ok_or("no such upstream")?;
                 let asked = upstream.asked();
-                same("asked", times, &(asked.udp + asked.tcp))
+                same("asked", times, &(asked.udp + asked.tcp))?;
+                same("asked by TCP", by_tcp.unwrap_or(asked.tcp), &asked.tcp)
             }
             Statement::Apply(name, target) => {
                 self.before_the_first_question()?;
@@ -128,6 +129,7 @@ impl World {
             Says::Zone(_) => Act::Answer,
             Says::Rcode(code) => Act::Rcode(*code),
             Says::Nothing => Act::Silent,
+            Says::Act(how) => act(how)?,
         });
         if let Says::Zone(zone) = says {
             upstream.zone(&zone);
@@ -198,6 +200,18 @@ impl World {
             .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
             .sum()
     }
+}
+
+fn act(how: &str) -> Result<Act, String> {
+    Ok(match how {
+        "well" => Act::Answer,
+        "tcp-only" => Act::TcpOnly,
+        "lower-case" => Act::LowerCase,
+        "lower-case-without-tcp" => Act::LowerCaseWithoutTcp,
+        "no-edns" => Act::FormErrToEdns,
+        "bare-formerr" => Act::Bare(1),
+        _ => Act::Late(duration(how.strip_prefix("late ").ok_or("no such act")?)?),
+    })
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, given: &T) -> Result<(), String> {

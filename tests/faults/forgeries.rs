@@ -32,7 +32,8 @@ async fn u5_a_million_guesses_at_the_id() {
 async fn u5_wrong_questions_spellings_sources_and_queries() {
     let lies = [Lie::Question, Lie::Spelling, Lie::Source, Lie::Query];
     let (stage, tally) = lied_to(1000, move || lies.repeat(5)).await;
-    assert_eq!(stage.upstreams[0].asked().tcp, 0);
+    // Three questions move to TCP because of their letters; those after them are in lower case.
+    assert_eq!(stage.upstreams[0].asked().tcp, 3);
     tally
         .row()
         .is_documented("u5_wrong_questions_spellings_sources_and_queries");

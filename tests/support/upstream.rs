@@ -55,6 +55,12 @@ pub enum Act {
     Lie(Vec<Lie>),
     /// TCP: closes the connection. UDP: says nothing.
     Close,
+    /// UDP: says nothing. TCP: answers.
+    TcpOnly,
+    /// Answers, and repeats the question in lower case.
+    LowerCase,
+    /// As [`Act::LowerCase`] over UDP; TCP: closes the connection.
+    LowerCaseWithoutTcp,
     /// The answer, cut to this many octets.
     Cut(usize),
     /// Answers with these lines in the answer, the authority and the additional section.
@@ -353,7 +359,7 @@ async fn exchange_messages(
             let query = Message::from_vec(&query).unwrap();
             let act = shared.note(client, &query, true);
             match act {
-                Act::Close => return,
+                Act::Close | Act::LowerCaseWithoutTcp => return,
                 Act::Stick => future::pending().await,
                 _ => {}
             }
@@ -411,7 +417,7 @@ async fn respond_to_requests(
             let query = request.into_body().collect().await.unwrap().to_bytes();
             let query = Message::from_vec(&query).unwrap();
             let act = shared.note(client, &query, true);
-            if act == Act::Close {
+            if matches!(act, Act::Close | Act::LowerCaseWithoutTcp) {
                 close.notify_one();
             }
             let Some(reply) = shared.reply(&act, &query, true).await else {
@@ -494,6 +500,7 @@ impl Shared {
         }
         Some(match act {
             Act::Silent | Act::Close | Act::Stick => return None,
+            Act::TcpOnly if !tcp => return None,
             Act::Hold => {
                 let mut released = self.released.subscribe();
                 released.wait_for(|released| *released).await.ok()?;
@@ -508,6 +515,12 @@ impl Shared {
             Act::FormErrToEdns if query.edns.is_some() => code(1),
             Act::Truncate if !tcp => truncated(query),
             Act::Cut(len) => answer()[..*len].to_vec(),
+            Act::LowerCase | Act::LowerCaseWithoutTcp => {
+                let name = query.queries[0].name().to_lowercase();
+                let mut query = query.clone();
+                query.queries[0].set_name(name);
+                encode(&self.answer(&query))
+            }
             Act::Says(sections) => {
                 let [answers, authorities, additionals] = sections
                     .each_ref()
@@ -522,6 +535,7 @@ impl Shared {
             | Act::Late(_)
             | Act::FormErrToEdns
             | Act::Truncate
+            | Act::TcpOnly
             | Act::Lie(_)
             | Act::Reset(_)
             | Act::Twice(_)
@@ -561,6 +575,12 @@ impl Shared {
             }
             reply.answers.extend(found);
             break;
+        }
+        // As servers do, whose owners point to the question.
+        for record in &mut reply.answers {
+            if record.name == *asked.name() {
+                record.name = asked.name().clone();
+            }
         }
         reply
     }

@@ -54,6 +54,11 @@ impl Upstream {
         }
     }
 
+    /// Is it ever sent a datagram?
+    pub(super) const fn takes_datagrams(&self) -> bool {
+        matches!(self.server.transport, Transport::Plain)
+    }
+
     /// Sends a query and waits for its reply. `by_tcp` says that a datagram did not do; to servers that are never sent any it
     /// is nothing.
     pub(super) async fn ask(&self, query: &Outgoing, by_tcp: bool, metrics: &Forward) -> Heard {
