@@ -74,3 +74,18 @@ async fn u21_every_reply_comes_twice_and_late() {
         .row()
         .is_documented("u21_every_reply_comes_twice_and_late");
 }
+
+#[tokio::test(start_paused = true)]
+async fn u18_the_upstreams_change_the_letters_of_the_question() {
+    let stage = Stage::over(upstreams::<2>(1000).await);
+    for upstream in &stage.upstreams {
+        upstream.always(Act::LowerCase);
+    }
+    let tally = stage.load(0..1000).await;
+    assert_eq!(tally.right(), 1000);
+    // Three questions each, and no more.
+    let by_tcp = stage.upstreams.iter().map(|it| it.asked().tcp);
+    assert_eq!(by_tcp.collect::<Vec<_>>(), [3, 3]);
+    let row = tally.row();
+    row.is_documented("u18_the_upstreams_change_the_letters_of_the_question");
+}

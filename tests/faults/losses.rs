@@ -1,7 +1,7 @@
 //! U4, U8: datagrams that do not arrive.
 
 use crate::{
-    stage::{Stage, upstreams},
+    stage::{ROUND_TRIP, Stage, upstreams},
     support::upstream::Act,
     tally::Tally,
 };
@@ -36,4 +36,17 @@ async fn u4_three_datagrams_in_ten_are_lost() {
     tally
         .row()
         .is_documented("u4_three_datagrams_in_ten_are_lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn u8_no_datagram_comes_through() {
+    let upstreams = upstreams::<2>(1000).await;
+    for upstream in &upstreams {
+        upstream.always(Act::TcpOnly);
+    }
+    let tally = Stage::over(upstreams).load(0..1000).await;
+    assert_eq!(tally.right(), 1000);
+    // As long as an answer by TCP takes; not so for those who find out, and who try UDP again.
+    assert!(tally.quantile(0.5) <= ROUND_TRIP + Duration::from_millis(2));
+    tally.row().is_documented("u8_no_datagram_comes_through");
 }

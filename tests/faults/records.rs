@@ -6,7 +6,10 @@ use crate::{
     tally::{Outcome, Tally},
 };
 use gapless::wire::rtype;
-use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::{
+    op::Message,
+    rr::{RData, RecordType},
+};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -117,4 +120,43 @@ async fn u17_a_ttl_of_2_to_the_31_and_more_is_0() {
     tally
         .row()
         .is_documented("u17_a_ttl_of_2_to_the_31_and_more_is_0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn u15_chains_of_1_to_64_aliases_and_a_circle() {
+    const LONGEST: u32 = 64;
+    let stage = Stage::over(upstreams::<1>(0).await);
+    let mut zone = String::new();
+    for aliases in 1..=LONGEST {
+        for nth in 0..aliases {
+            let next = nth + 1;
+            zone += &format!("c{nth}.n{aliases}.org. 300 IN CNAME c{next}.n{aliases}.org.\n");
+        }
+        zone += &format!("c{aliases}.n{aliases}.org. 300 IN A {}\n", address(aliases));
+    }
+    zone += "c0.n0.org. 300 IN CNAME c1.n0.org.\nc1.n0.org. 300 IN CNAME c0.n0.org.";
+    stage.upstreams[0].zone(&zone);
+    let mut tally = Tally::default();
+    for aliases in (0..=LONGEST).chain(0..=LONGEST) {
+        let begun = Instant::now();
+        let question = Question::a(&format!("c0.n{aliases}.org"));
+        let reply = stage.ask(&question).await;
+        if aliases > 0 {
+            assert_eq!(reply.answers.len(), aliases as usize + 1);
+            let last = &reply.answers.last().unwrap().data;
+            assert_eq!(*last, RData::A(address(aliases).into()));
+        }
+        tally.add(aliases, Outcome::Right, 300, begun);
+        sleep(EVERY).await;
+    }
+    // Up to 16 aliases are kept.
+    tally.sends = stage.sends_since(&[0]);
+    let sent = |name: &str| {
+        let is_it = |query: &Message| query.queries[0].name().to_ascii().to_lowercase() == name;
+        let seen = stage.upstreams[0].seen();
+        seen.iter().filter(|(_, query)| is_it(query)).count()
+    };
+    assert_eq!([sent("c0.n16.org."), sent("c0.n17.org.")], [1, 2]);
+    let row = tally.row();
+    row.is_documented("u15_chains_of_1_to_64_aliases_and_a_circle");
 }
