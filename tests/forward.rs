@@ -1030,18 +1030,19 @@ async fn u19_a_loop_costs_three_packets_a_name_until_it_is_found_and_ends_by_its
     circle.send_replace(true);
     let began = Instant::now();
     assert_eq!(bench.ask("a.example.org.").await, Err(Failure::NoAnswer));
-    assert_eq!((began.elapsed().as_secs(), sent()), (4, 4));
+    // The third one went by TCP, where nobody listens.
+    assert_eq!((began.elapsed().as_secs(), sent()), (4, 3));
     // It is found half a minute after the last probe, and no question is sent into it any more.
     sleep(Duration::from_secs(26)).await;
-    assert_eq!((sent(), loops(1)), (5, true));
+    assert_eq!((sent(), loops(1)), (4, true));
     let began = Instant::now();
     assert_eq!(bench.ask("b.example.org.").await, Err(Failure::Loop));
-    assert_eq!((began.elapsed(), sent()), (Duration::ZERO, 5));
+    assert_eq!((began.elapsed(), sent()), (Duration::ZERO, 4));
     sleep(Duration::from_secs(60)).await;
-    assert_eq!((sent(), loops(1)), (7, true));
+    assert_eq!((sent(), loops(1)), (6, true));
     // It is gone, and so is the upstream's bad name.
     circle.send_replace(false);
     sleep(Duration::from_secs(30)).await;
-    assert_eq!((sent(), loops(0)), (8, true));
+    assert_eq!((sent(), loops(0)), (7, true));
     assert_eq!(bench.ask("b.example.org.").await, code("NXDomain"));
 }
