@@ -119,6 +119,9 @@ fn the_synchronous_path_allocates_nothing() {
         ("h-9.nginx.default.svc.cluster.local", 1, 3),
         ("example.com.default.svc.cluster.local", 1, 3),
         ("localhost", 1, 0),
+        ("static.example", 1, 0),
+        ("static.example", 16, 0),
+        ("10.2.0.192.in-addr.arpa", 12, 0),
         ("example.com", 255, 0),
     ] {
         assert_eq!(

@@ -353,6 +353,46 @@ forward:
 }
 
 #[test]
+fn static_names_are_refused_with_their_place() {
+    let wrong = "\
+cluster: {domain: k8s.example}
+hosts:
+  entries:
+    - names: [a.example, b.example]
+      addresses: [192.0.2.1, 2001:db8::1]
+    - {names: [B.example.], addresses: [192.0.2.1]}
+    - {names: [c.example]}
+    - {names: [web.shop.svc.k8s.example], addresses: [192.0.2.1]}
+    - {names: [\"*.example\"], addresses: [192.0.2.1:53], name: x}
+";
+    let expected = [
+        "6:7: hosts.entries[1]: the name `b.example.` has addresses already, in line 4",
+        "7:7: hosts.entries[2]: a static name needs names and addresses",
+        "8:7: hosts.entries[3]: the name `web.shop.svc.k8s.example.` is the cluster's to give",
+        "9:16: hosts.entries[4].names: expected a name such as `db.corp.example`: labels of letters, digits, `-` and `_`; found the text `*.example`",
+        "9:42: hosts.entries[4].addresses: expected an address `IP`; found the text `192.0.2.1:53`",
+        "9:57: hosts.entries[4].name: unknown key; did you mean `names`?",
+    ];
+    let said = refusal(wrong);
+    let problems: Vec<_> = said.lines().filter(|line| !line.contains(" | ")).collect();
+    assert_eq!(problems, expected);
+
+    let hosts = |entries: usize, names: usize| {
+        let entry = |entry| {
+            let names: Vec<_> = (0..names).map(|name| format!("n{name}.h{entry}")).collect();
+            let names = names.join(", ");
+            format!("  - {{names: [{names}], addresses: [192.0.2.1, 2001:db8::1]}}\n")
+        };
+        let entries: String = (0..entries).map(entry).collect();
+        parse(&format!("hosts:\n  entries:\n{entries}"))
+    };
+    assert_eq!(hosts(10_000, 1).unwrap().hosts.entries.len(), 10_000);
+    assert!(hosts(10_001, 1).is_err() && hosts(1, 17).is_err());
+    let said = hosts(626, 16).unwrap_err().to_string();
+    assert!(said.contains("more than 10000 static names"), "{said}");
+}
+
+#[test]
 fn flags_take_the_place_of_keys() {
     let file = "listen: [10.0.0.1:53]\ncluster: {domain: other.example, ttl: {pod: 2s}}\nlog: {format: json}\n";
     let serve = flags(&[

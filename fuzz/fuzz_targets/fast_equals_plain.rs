@@ -67,6 +67,7 @@ async fn engine() -> Engine {
             pods: PodNames::Verified,
             fallthrough: vec![],
             routes: <_>::default(),
+            hosts: <_>::default(),
             nameservers: vec![],
         },
         has_cluster_dns: false,

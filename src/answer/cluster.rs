@@ -15,6 +15,15 @@ use std::net::IpAddr;
 
 const NODATA: Records<'_> = Records::Negative(Zone::Cluster);
 
+/// Is it the cluster domain itself, or a name that Kubernetes gives there?
+pub fn is_kubernetes(name: &NameKey, domain: &NameKey) -> bool {
+    let Some(above) = name.labels_above(domain) else {
+        return false;
+    };
+    let parent = above.checked_sub(1).and_then(|left| name.label(left));
+    parent.is_none_or(|it| matches!(it, b"svc" | b"pod" | b"dns" | b"dns-version"))
+}
+
 /// Finds a name with `above` labels left of the cluster domain.
 pub(super) fn find<'s>(
     name: &NameKey,

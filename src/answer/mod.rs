@@ -2,21 +2,25 @@
 //! packets nor upstreams.
 //!
 //! ```text
-//! Question ─▶ special ─▶ cluster ─▶ reverse ─▶ Verdict ─▶ write ─▶ wire::Reply
-//!             localhost   svc, pod   in-addr     Answer │ Forward │ Unsure
+//! Question ─▶ hosts ─▶ special ─▶ cluster ─▶ reverse ─▶ Verdict ─▶ write ─▶ wire::Reply
+//!             static   localhost   svc, pod   in-addr     Answer │ Forward │ Unsure
 //! ```
 
 mod cluster;
+mod hosts;
 mod reverse;
 mod special;
 mod write;
 
+pub use cluster::is_kubernetes;
+pub use hosts::{Hosts, MAX_HOSTS, MAX_OF_ONE_HOST, TooManyHosts};
 pub use write::{Context, write};
 
 use crate::{
     index::{ServiceRecords, Snapshot},
     wire::{Addresses, Ede, NameKey, Question, Rcode, Zones, rtype},
 };
+use hosts::Host;
 use std::net::IpAddr;
 
 /// Longest chain of ExternalName aliases that is followed (CoreDNS follows as many).
@@ -34,6 +38,8 @@ pub struct Options {
     /// Zones with upstreams of their own, and the numbers of their routes. Those strictly below the cluster domain, and
     /// those of special-use names, take their names from the rules here; of the others, what is not the cluster's.
     pub routes: Zones,
+    /// Names with addresses of their own, before everything else.
+    pub hosts: Hosts,
     /// The addresses of `ns.dns.<zone>`; if there are none, the address that was asked.
     pub nameservers: Vec<IpAddr>,
 }
@@ -108,6 +114,8 @@ enum Records<'s> {
     Services(&'s ServiceRecords, Ports),
     /// PTR to every name that this address has.
     Pointers(IpAddr),
+    /// What a static name has of the type asked for, if anything.
+    Host(&'s Host),
     /// TXT.
     Text(&'static str),
     /// The zone's SOA.
@@ -135,6 +143,8 @@ enum Zone {
     Cluster,
     /// That of the name itself: one address's reverse name.
     Name,
+    /// The same, of a static name.
+    Static,
     /// That of a special-use name with so many labels.
     Special(usize),
 }
@@ -154,7 +164,11 @@ enum Found<'s> {
 }
 
 /// Decides what is to be said. Allocates nothing; reads one snapshot from beginning to end.
-pub fn decide<'s>(question: &Question, snapshot: &'s Snapshot, options: &Options) -> Verdict<'s> {
+pub fn decide<'s>(
+    question: &Question,
+    snapshot: &'s Snapshot,
+    options: &'s Options,
+) -> Verdict<'s> {
     let mut answer = Answer::about(question.name.clone());
     loop {
         let mut found = find(&answer.name, question.qtype, snapshot, options);
@@ -164,11 +178,16 @@ pub fn decide<'s>(question: &Question, snapshot: &'s Snapshot, options: &Options
         }
         match found {
             Found::Exists(records) => answer.records = records,
+            Found::Absent(_) if options.is_above(&answer.name) => {
+                answer.records = match question.qtype {
+                    rtype::ANY => Records::Hinfo,
+                    _ => Records::absence_of(&answer.name),
+                };
+            }
             Found::Absent(ede) => {
                 answer.rcode = Rcode::NxDomain;
                 answer.ede = ede;
-                answer.records =
-                    Records::Negative(special::zone(&answer.name).unwrap_or(Zone::Cluster));
+                answer.records = Records::absence_of(&answer.name);
             }
             Found::Alias(target) => {
                 if answer.follow(target) && question.qtype != rtype::CNAME {
@@ -186,7 +205,10 @@ pub fn decide<'s>(question: &Question, snapshot: &'s Snapshot, options: &Options
     }
 }
 
-fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &Options) -> Found<'s> {
+fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &'s Options) -> Found<'s> {
+    if let Some(found) = options.hosts.find(name) {
+        return found;
+    }
     // Has the user a route for a zone of so many labels at least?
     let routed = |at_least| {
         let zone = options.routes.longest(name);
@@ -208,6 +230,20 @@ fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &Option
     match reverse::address(name) {
         Some(address) => reverse::find(address, qtype, snapshot, options),
         None => Found::Elsewhere(Elsewhere::Upstream),
+    }
+}
+
+impl Records<'_> {
+    /// Nothing of a name that neither the cluster nor a special-use zone has.
+    fn absence_of(name: &NameKey) -> Self {
+        Self::Negative(special::zone(name).unwrap_or(Zone::Cluster))
+    }
+}
+
+impl Options {
+    /// Does a static name or a zone with a route stand below this name? Then it is there, with or without records (RFC 8020).
+    fn is_above(&self, name: &NameKey) -> bool {
+        self.hosts.is_above(name) || self.routes.is_above(name)
     }
 }
 
@@ -252,7 +288,9 @@ impl<'s> Answer<'s> {
 
     /// Was it given without looking into the index?
     pub fn is_local(&self) -> bool {
-        !self.authoritative || special::zone(&self.name).is_some()
+        !self.authoritative
+            || matches!(self.records, Records::Host(_))
+            || special::zone(&self.name).is_some()
     }
 }
 

@@ -36,6 +36,22 @@ pub(super) fn address(name: &NameKey) -> Option<IpAddr> {
     }
 }
 
+/// The reverse name of an address.
+pub(super) fn name(address: IpAddr) -> NameKey {
+    let text = match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(v6) => {
+            let octets = v6.octets();
+            let nibbles = octets.iter().rev().flat_map(|it| [it & 15, it >> 4]);
+            nibbles.map(|it| format!("{it:x}.")).collect::<String>() + "ip6.arpa"
+        }
+    };
+    NameKey::from_text(&text).expect("a reverse name is a name")
+}
+
 fn nibble(label: &[u8]) -> Option<u8> {
     match label {
         [digit @ b'0'..=b'9'] => Some(digit - b'0'),
@@ -92,6 +108,14 @@ mod tests {
 
     fn spelled(name: &str) -> Option<String> {
         address(&NameKey::from_text(name).unwrap()).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn the_reverse_name_of_an_address_reads_back() {
+        for text in ["192.0.2.10", "2001:db8::10", "::", "fe80::a:b0c"] {
+            let parsed = text.parse().unwrap();
+            assert_eq!(address(&name(parsed)), Some(parsed), "{text}");
+        }
     }
 
     #[test]

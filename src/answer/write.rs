@@ -1,6 +1,6 @@
 //! An [`Answer`] put into a [`Reply`]: which record stands in which section, under which name, with which TTL.
 
-use super::{Answer, Options, Ports, Records, Zone, reverse, special};
+use super::{Answer, Options, Ports, Records, Zone, hosts::Host, reverse, special};
 use crate::{
     index::{ServicePort, ServiceRecords, Snapshot, Target},
     wire::{Flags, HEADER_LEN, Name, NameKey, Rdata, Reply, Section, rtype},
@@ -79,6 +79,7 @@ impl Writer<'_, '_, '_, '_> {
             }
             Records::Services(service, ports) => self.services(service, ports),
             Records::Pointers(address) => self.pointers(address),
+            Records::Host(host) => self.host(host),
             Records::Text(text) => {
                 let len = [text.len() as u8];
                 self.reply
@@ -235,13 +236,33 @@ impl Writer<'_, '_, '_, '_> {
         }
     }
 
+    fn host(&mut self, host: &Host) {
+        let ttl = self.context.options.hosts.ttl();
+        match self.context.qtype {
+            rtype::A if !host.a().is_empty() => self.records(&Records::Addresses(host.a())),
+            rtype::AAAA if !host.aaaa().is_empty() => {
+                self.records(&Records::Addresses(host.aaaa()));
+            }
+            rtype::PTR if !host.pointers.is_empty() => {
+                for name in &host.pointers {
+                    let owner = Name::At(self.owner);
+                    let pointer = |rdata: &mut Rdata<'_, '_, '_>| rdata.bytes(name);
+                    self.reply
+                        .record(Section::Answer, owner, rtype::PTR, ttl, pointer);
+                }
+            }
+            rtype::ANY => self.records(&Records::Hinfo),
+            _ => self.soa(Section::Authority, Zone::Static, ttl),
+        }
+    }
+
     /// The zone's SOA, whose minimum is the negative TTL (RFC 2308).
     fn soa(&mut self, section: Section, zone: Zone, ttl: u32) {
         let snapshot = self.context.snapshot;
         let cluster = &snapshot.options().zone;
         let zone_labels = match zone {
             Zone::Cluster => cluster.label_count(),
-            Zone::Name => self.name.label_count(),
+            Zone::Name | Zone::Static => self.name.label_count(),
             Zone::Special(labels) => labels,
         };
         let start = self
@@ -250,6 +271,7 @@ impl Writer<'_, '_, '_, '_> {
         let zone_at = self.owner + start.unwrap_or_default();
         let (serial, minimum) = match zone {
             Zone::Special(_) => (1, special::TTL),
+            Zone::Static => (1, self.context.options.hosts.ttl()),
             Zone::Cluster | Zone::Name => (snapshot.serial(), snapshot.options().ttl.negative),
         };
         self.reply
@@ -259,7 +281,7 @@ impl Writer<'_, '_, '_, '_> {
                         rdata.name(Name::Below(NS_LABELS, zone_at))
                             && rdata.name(Name::Below(b"\x0ahostmaster", zone_at))
                     }
-                    Zone::Name => {
+                    Zone::Name | Zone::Static => {
                         rdata.bytes(NS_LABELS)
                             && rdata.bytes(cluster.as_bytes())
                             && rdata.bytes(b"\x0ahostmaster")

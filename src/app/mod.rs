@@ -9,6 +9,7 @@ mod synced;
 
 use crate::{
     admin::{self, Admin},
+    answer::Hosts,
     config::Config,
     engine::Engine,
     forward::{Forwarder, Roots},
@@ -48,6 +49,7 @@ pub struct Bound {
     listeners: Listeners,
     admin: Option<Admin>,
     feed: Feed,
+    hosts: Hosts,
     config: Config,
     roots: Roots,
     registry: Registry,
@@ -88,6 +90,7 @@ impl Bound {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
         let feed = Feed::open(&config, &metrics).await?;
+        let hosts = options::hosts(&config)?;
         let https = options::https(&config)?;
         let roots = options::roots(&config)?;
         let mut listeners = Listeners::bind(&config.listen, &options::server(&config))?;
@@ -106,6 +109,7 @@ impl Bound {
             listeners,
             admin,
             feed,
+            hosts,
             config,
             roots,
             registry,
@@ -137,6 +141,7 @@ impl Bound {
             listeners,
             admin,
             feed,
+            hosts,
             config,
             roots,
             registry,
@@ -167,7 +172,7 @@ impl Bound {
                 system.follow(forward.clone(), metrics.forward.clone(), drain.clone()),
             );
         }
-        let engine = options::engine(&config, listeners.local_addrs());
+        let engine = options::engine(&config, hosts, listeners.local_addrs());
         let engine = Engine::new(reader.clone(), forward, metrics.queries.clone(), engine);
 
         let synced = Synced::new(readiness.clone(), reader, metrics.index.clone());

@@ -1,9 +1,9 @@
 //! The configuration as each part wants to be told of it.
 
 use crate::{
-    answer,
+    answer::{self, Hosts},
     cache::Bounds,
-    config::{self, Config},
+    config::{self, Config, HostsFile},
     engine::{self, Identity},
     forward::{self, Limits, Roots, Server, ZoneRoute},
     index, model,
@@ -38,7 +38,7 @@ fn seconds(ttl: Duration) -> u32 {
     u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)
 }
 
-pub(super) fn engine(config: &Config, listening: &[SocketAddr]) -> engine::Options {
+pub(super) fn engine(config: &Config, hosts: Hosts, listening: &[SocketAddr]) -> engine::Options {
     let cluster = &config.cluster;
     let own = listening.iter().map(SocketAddr::ip);
     let (any, nameservers): (Vec<_>, Vec<_>) = own.partition(IpAddr::is_unspecified);
@@ -58,6 +58,7 @@ pub(super) fn engine(config: &Config, listening: &[SocketAddr]) -> engine::Optio
                 .zip(&config.forward.routes)
                 .flat_map(|(number, route)| route.zones.iter().map(move |zone| (zone, number)))
                 .collect(),
+            hosts,
             // With a wildcard address, the one that was asked is the one that is known to reach this server.
             nameservers: if any.is_empty() { nameservers } else { vec![] },
         },
@@ -72,6 +73,34 @@ pub(super) fn engine(config: &Config, listening: &[SocketAddr]) -> engine::Optio
         },
     }
 }
+
+/// The static names; reads their file.
+pub(super) fn hosts(config: &Config) -> anyhow::Result<Hosts> {
+    let mut hosts = Hosts::new(seconds(config.hosts.ttl));
+    for host in &config.hosts.entries {
+        hosts.add(&host.names, &host.addresses)?;
+    }
+    let Some(path) = &config.hosts.file else {
+        return Ok(hosts);
+    };
+    let key = || format!("hosts.file {}", path.display());
+    let text = config::read(path).with_context(key)?;
+    let text = String::from_utf8_lossy(&text);
+    let file = HostsFile::parse(&text, &config.cluster.domain);
+    for bad in file.bad.iter().take(MAX_BAD_LINES) {
+        tracing::warn!("{}: {bad}", key());
+    }
+    if let Some(others) = file.bad.len().checked_sub(MAX_BAD_LINES + 1) {
+        tracing::warn!("{}: and {} more", key(), others + 1);
+    }
+    for (names, address) in &file.lines {
+        hosts.add(names, &[*address]).with_context(key)?;
+    }
+    Ok(hosts)
+}
+
+/// Bad lines of a hosts file that are named one by one.
+const MAX_BAD_LINES: usize = 20;
 
 pub(super) fn server(config: &Config) -> server::Options {
     let cpus = || std::thread::available_parallelism().map_or(1, Into::into);

@@ -7,6 +7,7 @@
 //! ```
 
 mod error;
+mod hosts_file;
 mod print;
 mod schema;
 mod section;
@@ -20,12 +21,13 @@ use crate::{
     wire::NameKey,
 };
 pub use error::{Errors, Problem};
+pub(crate) use hosts_file::HostsFile;
 pub use print::print;
 pub use section::Key;
 use std::{
     fs::File,
     io::{self, Read},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{self, PathBuf},
     time::Duration,
 };
@@ -51,6 +53,8 @@ pub struct Config {
     pub source: Source,
     /// The cluster's names.
     pub cluster: Cluster,
+    /// Names with addresses of their own.
+    pub hosts: Hosts,
     /// Everything that is asked elsewhere.
     pub forward: Forward,
     /// The cache of forwarded answers.
@@ -127,6 +131,26 @@ pub struct Cluster {
     pub fallthrough: Vec<NameKey>,
     /// TTLs of answers about the cluster, in whole seconds.
     pub ttl: Ttl,
+}
+
+/// Names with addresses of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosts {
+    /// Names, each in one entry only, and their addresses.
+    pub entries: Vec<Host>,
+    /// A file of more of them, in the format of /etc/hosts.
+    pub file: Option<PathBuf>,
+    /// TTL of answers about them, in whole seconds.
+    pub ttl: Duration,
+}
+
+/// Names that share their addresses; at least one of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The first is what reverse answers give.
+    pub names: Vec<NameKey>,
+    /// Of either family.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Which of the cluster's names are answered here.
@@ -243,7 +267,7 @@ pub struct Log {
     pub level: String,
 }
 
-/// Octets of the longest file that is read: a complete one with all its comments has some 10 KiB.
+/// Octets of the longest file that is read, of static names too: 100 for each of as many as there may be.
 const MAX_FILE: u64 = 1 << 20;
 
 impl Default for Config {
@@ -298,7 +322,8 @@ pub fn keys() -> Vec<Key> {
         .keys
 }
 
-fn read(file: &path::Path) -> io::Result<Vec<u8>> {
+/// Reads a file of at most 1 MiB.
+pub(crate) fn read(file: &path::Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     File::open(file)?
         .take(MAX_FILE + 1)

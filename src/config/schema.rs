@@ -4,11 +4,12 @@
 use super::{
     section::Section,
     value::{
-        Choice, ClusterDomain, Count, List, Listener, LogFilter, Or, Path, Size, Span, Switch,
-        Text, Upstream, UriPath, Zone,
+        Address, Choice, ClusterDomain, Count, HostName, List, Listener, LogFilter, Or, Path, Size,
+        Span, Switch, Text, Upstream, UriPath, Zone,
     },
     *,
 };
+use crate::answer::{MAX_HOSTS, MAX_OF_ONE_HOST, is_kubernetes};
 use std::collections::HashMap;
 
 pub(crate) const SCOPES: Choice<Scope> =
@@ -76,6 +77,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
     let https = root.section("https", https);
     let source = root.section("source", |source| self::source(source, flags));
     let cluster = root.section("cluster", |cluster| self::cluster(cluster, flags));
+    let hosts = root.section("hosts", |hosts| self::hosts(hosts, &cluster.domain));
     let config = Config {
         listen: given(&flags.listen).unwrap_or(listen),
         admin: flags.admin.map_or(admin, |AdminAddress(admin)| admin),
@@ -83,6 +85,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
         tcp,
         https,
         source,
+        hosts,
         forward: root.section("forward", |forward| self::forward(forward, flags, &cluster.domain)),
         cluster,
         cache: root.section("cache", cache),
@@ -324,6 +327,66 @@ fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
     cluster_config
 }
 
+fn hosts(hosts: &mut Section<'_>, domain: &NameKey) -> Hosts {
+    let mut lines: HashMap<NameKey, u64> = HashMap::new();
+    let entries = hosts.mappings(
+        "entries",
+        MAX_HOSTS,
+        "Names that are answered here before anything else is looked at, and reverse names of their addresses: other types of them are NODATA, names below them are as they were. Not for names that Kubernetes gives (the cluster domain, `svc`, `pod` and what is below).",
+        |host| {
+            let names = host.key(
+                "names",
+                list(1, MAX_OF_ONE_HOST, HostName),
+                Vec::new(),
+                "the first for reverse answers",
+            );
+            let addresses = host.key(
+                "addresses",
+                list(1, MAX_OF_ONE_HOST, Address),
+                Vec::new(),
+                "of each of the names",
+            );
+            host.require(
+                !names.is_empty() && !addresses.is_empty(),
+                "a static name needs names and addresses",
+            );
+            let line = host.place().map_or(0, |place| place.line);
+            for name in &names {
+                host.require(
+                    !is_kubernetes(name, domain),
+                    &format!("the name `{name}` is the cluster's to give"),
+                );
+                if let Some(first) = lines.insert(name.clone(), line) {
+                    host.require(
+                        false,
+                        &format!("the name `{name}` has addresses already, in line {first}"),
+                    );
+                }
+            }
+            Host { names, addresses }
+        },
+    );
+    hosts.require(
+        lines.len() <= MAX_HOSTS,
+        &format!("there are more than {MAX_HOSTS} static names"),
+    );
+    Hosts {
+        entries,
+        file: hosts.key(
+            "file",
+            Or("null", Path),
+            None,
+            "More of them in the format of /etc/hosts, of at most 1 MiB, read at the start: a name has all the addresses that it has there and here. Lines that cannot be used are named in a warning and left out.",
+        ),
+        ttl: ttl(
+            hosts,
+            "ttl",
+            30 * SECOND,
+            "For positive and negative answers about them. Short, because whoever changes an address waits for it after the restart.",
+        ),
+    }
+}
+
 fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forward {
     let upstreams = forward.key(
         "upstreams",
@@ -355,8 +418,8 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
         max_waiters: forward.key(
             "max_waiters",
             Count(1..=65_536),
-            256,
-            "Clients that wait for the same question; it is asked once for all of them, and more are SERVFAIL at once.",
+            10_000,
+            "Clients that wait for the same question, asked once for all of them; more are SERVFAIL at once. A crowd that asks for one name is no attack, and as cluster DNS it is as large as the cluster; one that waits takes some 4 KiB.",
         ),
         trust_ad: forward.key(
             "trust_ad",

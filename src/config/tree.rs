@@ -34,7 +34,7 @@ pub(crate) enum Content {
 /// Deeper than any key stands, and shallow enough for recursion.
 const MAX_DEPTH: usize = 16;
 /// Nodes in the document, aliases written out: twice what the longest lists that are accepted need.
-const MAX_NODES: usize = 50_000;
+const MAX_NODES: usize = 160_000;
 
 /// Reads one document; an empty one is [`Content::Null`].
 pub(super) fn parse(text: &str) -> Result<Node, (Option<Place>, String)> {

@@ -170,6 +170,7 @@ impl Engine {
                 pods: answer::PodNames::Disabled,
                 fallthrough: vec![],
                 routes: <_>::default(),
+                hosts: <_>::default(),
                 nameservers: vec![],
             },
             has_cluster_dns: false,

@@ -27,12 +27,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// At 4 s for each, 4096 flights are 1000 unanswered questions a second, and up to 12,288 open files. A node's pods that
-    /// wait for one name at once are fewer than 256.
+    /// At 4 s for each, 4096 flights are 1000 unanswered questions a second, and up to 12,288 open files. Who waits
+    /// for another's question costs memory and nothing else: a crowd of clients that ask for one name is to be answered.
     fn default() -> Self {
         Self {
             flights: 4096,
-            waiters: 256,
+            waiters: 10_000,
         }
     }
 }

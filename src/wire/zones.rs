@@ -7,8 +7,8 @@ use std::collections::HashMap;
 /// A table of zones. Looking a name up allocates nothing, and hashes as many suffixes as the deepest zone has labels.
 #[derive(Clone, Debug, Default)]
 pub struct Zones {
-    /// By lower-cased wire form. Who asks chooses no key that is in it, so the hash needs no secret.
-    numbers: HashMap<Box<[u8]>, u16, foldhash::fast::RandomState>,
+    /// By lower-cased wire form; names above zones are here too, without a number. Who asks chooses no key that is in it, so the hash needs no secret.
+    numbers: HashMap<Box<[u8]>, Option<u16>, foldhash::fast::RandomState>,
     /// Labels of the deepest zone.
     deepest: usize,
 }
@@ -24,8 +24,13 @@ impl Zones {
             .find_map(|labels| {
                 let start = name.label_start(name.label_count().checked_sub(labels)?)?;
                 let number = self.numbers.get(name.as_bytes().get(start..)?)?;
-                Some((labels, *number))
+                Some((labels, (*number)?))
             })
+    }
+
+    /// Does it stand above a zone, and is none itself?
+    pub fn is_above(&self, name: &NameKey) -> bool {
+        self.numbers.get(name.as_bytes()) == Some(&None)
     }
 }
 
@@ -35,7 +40,15 @@ impl<'z> FromIterator<(&'z NameKey, u16)> for Zones {
         let mut table = Self::default();
         for (zone, number) in zones {
             table.deepest = table.deepest.max(zone.label_count());
-            table.numbers.insert(zone.as_bytes().into(), number);
+            for above in 1..zone.label_count() {
+                let start = zone.label_start(above);
+                let above = start.and_then(|start| zone.as_bytes().get(start..));
+                table
+                    .numbers
+                    .entry(above.unwrap_or_default().into())
+                    .or_default();
+            }
+            table.numbers.insert(zone.as_bytes().into(), Some(number));
         }
         table
     }
@@ -65,6 +78,16 @@ mod tests {
             assert_eq!(zones.longest(&name(asked)), expected, "{asked}");
         }
         assert_eq!(Zones::default().longest(&name("example")), None);
+    }
+
+    #[test]
+    fn names_above_zones_are_known_and_are_no_zones() {
+        let zones = [(&name("a.b.example"), 1), (&name("b.example"), 2)];
+        let zones: Zones = zones.into_iter().collect();
+        let names = ["example", "b.example", "a.b.example", "c.example", "."];
+        let above = names.map(|asked| zones.is_above(&name(asked)));
+        assert_eq!(above, [true, false, false, false, false]);
+        assert_eq!(zones.longest(&name("c.example")), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 }
 
 /// A query for `NAME TYPE`, with EDNS.
-fn query(id: u16, question: &str) -> Vec<u8> {
+pub(crate) fn query(id: u16, question: &str) -> Vec<u8> {
     let (name, rtype) = question.split_once(' ').expect("NAME TYPE");
     let mut query = Message::new(id, MessageType::Query, OpCode::Query);
     query.metadata.recursion_desired = true;
@@ -34,7 +34,7 @@ fn query(id: u16, question: &str) -> Vec<u8> {
 
 /// A reply as lines: the code, with the number of an Extended DNS Error if there is one, then the records of the answer
 /// section in their order.
-fn lines(reply: &[u8]) -> Vec<String> {
+pub(crate) fn lines(reply: &[u8]) -> Vec<String> {
     let message = Message::from_vec(reply).unwrap();
     let mut code = format!("{:?}", message.metadata.response_code);
     let ede = message.edns.as_ref();

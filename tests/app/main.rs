@@ -5,6 +5,7 @@
 #[path = "../support/api_server.rs"]
 mod api_server;
 mod asking;
+mod crowd;
 mod demo;
 mod ending;
 mod following;

@@ -2,7 +2,7 @@
 
 use crate::{
     asking::{Connection, ask, get, until},
-    process::{Process, serve},
+    process::{Process, failure, serve},
     running::{DEMO, Running, demo, directory, text},
     upstream::{Act, FakeUpstream},
 };
@@ -46,6 +46,46 @@ async fn each_configured_route_has_the_questions_of_its_zones() {
     );
     assert_eq!((corp.asked().udp, lab.asked().udp), (1, 1));
     server.end().await;
+}
+
+#[tokio::test]
+async fn static_names_come_from_entries_and_from_a_file_whose_bad_lines_are_named() {
+    let bad = "192.0.2.300 x.example\n".repeat(22);
+    let directory = directory(&[(
+        "hosts",
+        &format!("192.0.2.11 db.example a.example # both\n{bad}"),
+    )]);
+    let file = directory.path().join("hosts");
+    let config = format!(
+        "hosts: {{entries: [{{names: [db.example], addresses: [192.0.2.10]}}], file: {}, ttl: 7s}}",
+        file.display()
+    );
+    let path = directory.path().join("config");
+    std::fs::write(&path, config).unwrap();
+    let arguments = ["--manifests", DEMO, "--config", text(&path)];
+    let server = Process::start(serve(&arguments));
+    let dns = server.dns().await;
+    let mut both = ask(dns, "db.example. A").await;
+    both.sort();
+    let expected = [
+        "NoError",
+        "db.example. 7 IN A 192.0.2.10",
+        "db.example. 7 IN A 192.0.2.11",
+    ];
+    assert_eq!(both, expected);
+    let pointer = ask(dns, "11.2.0.192.in-addr.arpa. PTR").await;
+    assert_eq!(
+        pointer[1..],
+        ["11.2.0.192.in-addr.arpa. 7 IN PTR db.example."]
+    );
+    server
+        .line("line 2: expected an address; found `192.0.2.300`")
+        .await;
+    server.line("and 2 more").await;
+
+    std::fs::write(&file, "#".repeat((1 << 20) + 1)).unwrap();
+    let said = failure(serve(&arguments)).await;
+    assert!(said.contains("hosts: it is longer than 1 MiB"), "{said}");
 }
 
 #[tokio::test]

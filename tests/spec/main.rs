@@ -14,6 +14,7 @@ mod stage;
 
 mod cluster_apex;
 mod forwarded;
+mod hosts;
 mod k8s_2_2_version;
 mod k8s_2_3_cluster_ip;
 mod k8s_2_4_headless;
@@ -29,3 +30,4 @@ mod rfc8020_non_terminals;
 mod rfc8482_any;
 mod routes;
 mod scopes;
+mod search_lists;

@@ -115,7 +115,7 @@ impl Stage {
 
     /// These manifests, with other options.
     pub fn with(manifests: &str, choose: impl FnOnce(&mut Options)) -> Self {
-        let mut stage = Self::before_sync(choose);
+        let mut stage = Self::unsynced_with(choose);
         let changes = stage.read(manifests);
         stage.apply(changes);
         stage
@@ -123,10 +123,11 @@ impl Stage {
 
     /// An index that was told nothing yet.
     pub fn unsynced() -> Self {
-        Self::before_sync(|_| {})
+        Self::unsynced_with(|_| {})
     }
 
-    fn before_sync(choose: impl FnOnce(&mut Options)) -> Self {
+    /// The same, with other options.
+    pub fn unsynced_with(choose: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options {
             index: index::Options {
                 sources: manifests::SOURCES.to_vec(),

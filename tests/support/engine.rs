@@ -1,7 +1,7 @@
 //! Engines without feeds and listeners: over no names, over given objects, with or without upstreams.
 
 use gapless::{
-    answer::{self, PodNames, Scope},
+    answer::{self, Hosts, PodNames, Scope},
     engine::{Engine, Identity, Options},
     forward::{self, Forwarder},
     index::{self, EndpointNames, Index, Ttl},
@@ -25,14 +25,19 @@ pub fn index_options() -> index::Options {
     }
 }
 
-/// The rules' defaults, and a route that no other test's names take, so that looking for one is measured too.
+/// The rules' defaults; and a route and a static name that no other test asks for, so that looking for one is measured too.
 pub fn answer_options() -> answer::Options {
     let routed = NameKey::from_text("routed.cluster.local").unwrap();
+    let mut hosts = Hosts::new(30);
+    let addresses = ["192.0.2.10", "2001:db8::10"].map(|it| it.parse().unwrap());
+    let name = NameKey::from_text("static.example").unwrap();
+    hosts.add(&[name], &addresses).unwrap();
     answer::Options {
         scope: Scope::Cluster,
         pods: PodNames::Insecure,
         fallthrough: vec![],
         routes: [(&routed, 0)].into_iter().collect(),
+        hosts,
         nameservers: vec![],
     }
 }

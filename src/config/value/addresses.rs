@@ -2,7 +2,7 @@
 
 use super::{Word, quoted_if_needed};
 use crate::wire::NameKey;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// An address to listen at; port 0 lets the system choose.
 pub(crate) struct Listener;
@@ -19,6 +19,25 @@ impl Word for Listener {
     }
 
     fn show(&self, value: &SocketAddr) -> String {
+        quoted_if_needed(&value.to_string())
+    }
+}
+
+/// An address without a port.
+pub(crate) struct Address;
+
+impl Word for Address {
+    type Value = IpAddr;
+
+    fn expected(&self) -> String {
+        "an address `IP`".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Option<IpAddr> {
+        text.parse().ok()
+    }
+
+    fn show(&self, value: &IpAddr) -> String {
         quoted_if_needed(&value.to_string())
     }
 }
@@ -40,10 +59,30 @@ impl Word for ClusterDomain {
     }
 
     fn parse(&self, text: &str) -> Option<NameKey> {
+        HostName
+            .parse(text)
+            .filter(|name| name.as_bytes().len() <= MAX_CLUSTER_DOMAIN)
+    }
+
+    fn show(&self, value: &NameKey) -> String {
+        quoted_if_needed(value.to_string().trim_end_matches('.'))
+    }
+}
+
+/// The name of a host.
+pub(crate) struct HostName;
+
+impl Word for HostName {
+    type Value = NameKey;
+
+    fn expected(&self) -> String {
+        "a name such as `db.corp.example`: labels of letters, digits, `-` and `_`".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Option<NameKey> {
         let legal = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
         let name = NameKey::from_text(text).ok()?;
-        let len = 2..=MAX_CLUSTER_DOMAIN;
-        (text.bytes().all(legal) && len.contains(&name.as_bytes().len())).then_some(name)
+        (text.bytes().all(legal) && name.label_count() > 0).then_some(name)
     }
 
     fn show(&self, value: &NameKey) -> String {

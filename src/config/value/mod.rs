@@ -7,7 +7,7 @@ mod upstream;
 mod words;
 
 use super::tree::{Content, Node, Place, parse};
-pub(crate) use addresses::{ClusterDomain, Listener, Zone};
+pub(crate) use addresses::{Address, ClusterDomain, HostName, Listener, Zone};
 use std::ops::RangeInclusive;
 pub(crate) use units::{Size, Span};
 pub(crate) use upstream::Upstream;
