@@ -67,6 +67,7 @@ fn measure(services: usize, headless: usize, endpoints: usize) {
         endpoint_names: EndpointNames::Hostname,
         cluster_ip_endpoints: false,
         sources: vec![Source::Services, Source::EndpointSlices],
+        staleness: None,
     });
     for source in [Source::Services, Source::EndpointSlices] {
         index.apply(Change::ListStarted(source));

@@ -435,6 +435,76 @@ fn flags_take_the_place_of_keys() {
 }
 
 #[test]
+fn an_upstream_is_written_with_its_transport_and_the_name_that_it_proves() {
+    let cases = [
+        ("192.0.2.1", "192.0.2.1:53"),
+        ("2001:db8::1", "[2001:db8::1]:53"),
+        ("tcp://192.0.2.1", "tcp://192.0.2.1:53"),
+        ("tls://192.0.2.1", "tls://192.0.2.1:853"),
+        ("tls://192.0.2.1#192.0.2.1", "tls://192.0.2.1:853"),
+        (
+            "tls://[2001:db8::1]:8853#dns.example",
+            "tls://[2001:db8::1]:8853#dns.example",
+        ),
+        ("https://192.0.2.1", "https://192.0.2.1:443/dns-query"),
+        (
+            "https://192.0.2.1:8443/a?b#dns.example",
+            "https://192.0.2.1:8443/a?b#dns.example",
+        ),
+    ];
+    for (written, shown) in cases {
+        for text in [written, shown] {
+            let config = parse(&format!("forward: {{upstreams: ['{text}']}}")).unwrap();
+            assert_eq!(config.forward.upstreams[0].to_string(), shown, "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_upstream_is_refused_with_what_may_be_meant() {
+    let cases = [
+        ("tlS://192.0.2.1", "did you mean `tls://`?"),
+        ("dot://192.0.2.1", "did you mean `tls://`?"),
+        ("http://192.0.2.1", "did you mean `https://`?"),
+        ("udp://192.0.2.1", "UDP is what an address alone says"),
+        ("quic://192.0.2.1", "there is no such transport"),
+        ("://192.0.2.1", "there is no such transport"),
+        (
+            "192.0.2.1#dns.example",
+            "a name stands with `tls://` or `https://` only",
+        ),
+        (
+            "tcp://192.0.2.1#dns.example",
+            "a name stands with `tls://` or `https://` only",
+        ),
+        (
+            "dns.example",
+            "`dns.example` is a name, whose address nobody would know; it stands after `#`",
+        ),
+        (
+            "https://dns.example/dns-query",
+            "`dns.example` is a name, whose address nobody would know; it stands after `#`",
+        ),
+        ("tls://192.0.2.1#", "`` is the name of no server"),
+        (
+            "tls://192.0.2.1/dns-query",
+            "`192.0.2.1/dns-query` is no address",
+        ),
+        ("https://192.0.2.1/a b", "no URI has such a path"),
+        ("tls://0.0.0.0", "nobody can be at `0.0.0.0`"),
+        ("192.0.2.1:0", "nobody can be at `192.0.2.1:0`"),
+    ];
+    for (text, hint) in cases {
+        let refused = parse(&format!("cluster: {{dns: ['{text}']}}")).unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains(&format!(": {hint}\n")),
+            "{text}: {refused}"
+        );
+    }
+}
+
+#[test]
 fn a_flag_is_refused_as_its_key_is() {
     let cases = [
         (["--listen", "127.0.0.1"], "expected an address `IP:PORT`"),

@@ -43,6 +43,7 @@ async fn engine() -> Engine {
         endpoint_names: EndpointNames::Hostname,
         cluster_ip_endpoints: true,
         sources: manifests::SOURCES.to_vec(),
+        staleness: None,
     });
     let options = manifests::Options {
         directory: DEMO.into(),

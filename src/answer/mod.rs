@@ -201,8 +201,20 @@ pub fn decide<'s>(
             Found::Elsewhere(who) => return Verdict::Forward(who, answer),
             Found::Unsure => return Verdict::Unsure,
         }
+        if snapshot.is_stale() && !answer.is_local() {
+            answer.ede = Some(stale(answer.rcode));
+        }
         return Verdict::Answer(answer);
     }
+}
+
+/// The API server has not been heard of for long (RFC 8914 §4.4, §4.20).
+const fn stale<'t>(rcode: Rcode) -> Ede<'t> {
+    let code = match rcode {
+        Rcode::NxDomain => 19,
+        _ => 3,
+    };
+    Ede::new(code, "the Kubernetes API has not confirmed this for long")
 }
 
 fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &'s Options) -> Found<'s> {

@@ -18,7 +18,13 @@ use std::{
 
 pub(super) fn index(config: &Config, sources: Vec<model::Source>) -> index::Options {
     let cluster = &config.cluster;
+    // A directory is followed by notices that do not come while nothing changes.
+    let is_confirmed = matches!(config.source, config::Source::Kubernetes { .. });
     index::Options {
+        staleness: is_confirmed.then_some(index::Staleness {
+            after: cluster.stale_after,
+            unsure: cluster.when_stale == config::WhenStale::Forward,
+        }),
         zone: cluster.domain.clone(),
         ttl: index::Ttl {
             service: seconds(cluster.ttl.service),

@@ -43,15 +43,27 @@ impl Synced {
         let was_synced = self.awaited.iter().all(|(_, awaited)| awaited.is_none());
         let snapshot = self.reader.load();
         for (source, awaited) in &mut self.awaited {
+            self.metrics.set_objects(
+                source.name(),
+                index.count(*source),
+                snapshot.has_listed(*source),
+            );
+            let confirmed = index.confirmed(*source);
+            if let Some(confirmed) = confirmed.filter(|_| snapshot.options().staleness.is_some()) {
+                let age = published.at.saturating_duration_since(confirmed);
+                self.metrics.set_age(source.name(), age);
+            }
             self.metrics
-                .set_objects(source.name(), index.count(*source), snapshot.knows(*source));
-            if snapshot.knows(*source) {
+                .set_repairs(source.name(), index.repaired(*source));
+            if snapshot.has_listed(*source) {
                 awaited.take();
             } else if awaited.is_none() {
                 *awaited = Some(self.readiness.wait_for(part(*source)));
             }
         }
-        self.metrics.published(published.rebuilt);
+        if !published.received.is_empty() || published.rebuilt > 0 {
+            self.metrics.published(published.rebuilt);
+        }
         if was_synced {
             // While the first lists come in, the time would be that of the list, not of a change.
             for received in published.received {

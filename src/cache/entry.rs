@@ -77,8 +77,7 @@ impl Entry {
             good_for => good_for.saturating_add(bounds.stale),
         };
         Self {
-            // A copy: what was received into is larger, and cut to length it would leave a hole beside each entry.
-            message: message.as_slice().into(),
+            message: message.into(),
             marks: marks.into(),
             ede: ede.map(|(code, text)| match text.len() {
                 0..=EDE_TEXT_MAX => Box::new((code, text)),

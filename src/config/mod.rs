@@ -129,6 +129,10 @@ pub struct Cluster {
     pub pods: Pods,
     /// Zones below which unknown names are forwarded.
     pub fallthrough: Vec<NameKey>,
+    /// What becomes of answers from an index that is stale.
+    pub when_stale: WhenStale,
+    /// How long after its last confirmation a source is stale.
+    pub stale_after: Duration,
     /// TTLs of answers about the cluster, in whole seconds.
     pub ttl: Ttl,
 }
@@ -189,6 +193,15 @@ pub enum Pods {
     Insecure,
     /// Answered if there is such a pod.
     Verified,
+}
+
+/// What becomes of answers from an index that is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenStale {
+    /// They are given, with a remark.
+    Answer,
+    /// The cluster's own DNS is asked instead.
+    Forward,
 }
 
 /// TTLs by kind of record, in whole seconds, 0 to 3600.

@@ -33,6 +33,11 @@ const PODS: Choice<Pods> = Choice(&[
     ("verified", Pods::Verified),
 ]);
 
+const WHEN_STALE: Choice<WhenStale> = Choice(&[
+    ("answer", WhenStale::Answer),
+    ("forward", WhenStale::Forward),
+]);
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const KIB: u64 = 1 << 10;
@@ -285,6 +290,21 @@ fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
         Pods::Insecure,
         "Names such as `10-0-0-1.default.pod.cluster.local`. `insecure` answers without asking whether there is such a pod, as kubeadm configures it; `verified` watches pods, which costs memory.",
     );
+    let when_stale = cluster.key(
+        "when_stale",
+        WHEN_STALE,
+        WhenStale::Answer,
+        "What becomes of cluster names of a kind that the API server has not confirmed for `stale_after`. `answer`: what was known last, with EDE 3 (Stale Answer). `forward`: `cluster.dns` is asked, as before the index is synced.",
+    );
+    let stale_after = cluster.key(
+        "stale_after",
+        Span {
+            range: Duration::from_secs(180)..=24 * HOUR,
+            whole_seconds: true,
+        },
+        Duration::from_secs(300),
+        "Without event, bookmark or list. An API server sends a bookmark each minute; after two without any it is asked for a list.",
+    );
     let fallthrough = cluster.key(
         "fallthrough",
         list(0, 16, Zone),
@@ -298,6 +318,8 @@ fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
         endpoint_slices: flags.endpoint_slices.unwrap_or(slices),
         endpoint_names: names,
         pods,
+        when_stale,
+        stale_after,
         fallthrough,
         ttl: cluster.section("ttl", |section| Ttl {
             service: ttl(
@@ -320,6 +342,10 @@ fn cluster(cluster: &mut Section<'_>, flags: &Serve) -> Cluster {
             ),
         }),
     };
+    cluster.require(
+        cluster_config.when_stale == WhenStale::Answer || !cluster_config.dns.is_empty(),
+        "when_stale forward needs the addresses of the cluster's own DNS (key dns or flag --cluster-dns): there is nobody else to ask",
+    );
     cluster.require(
         cluster_config.scope == Scope::Cluster || !cluster_config.dns.is_empty(),
         "scope headless needs the addresses of the cluster's own DNS (key dns or flag --cluster-dns): names that are not below a headless service are its to answer",

@@ -163,6 +163,7 @@ impl Engine {
             endpoint_names: index::EndpointNames::Hostname,
             cluster_ip_endpoints: false,
             sources: vec![],
+            staleness: None,
         };
         let options = Options {
             answers: answer::Options {

@@ -11,6 +11,9 @@
 //! - A list that breaks off is started again with [`Change::ListStarted`]; half a list never gets a
 //!   [`Change::ListDone`]. The same holds when a source is listed anew later: whoever receives the changes goes on
 //!   serving what it holds until the list is complete.
+//! - [`Change::Confirmed`] says that nothing else has happened. From time to time [`Change::AuditStarted`],
+//!   [`Change::Audited`] for the objects of a list, and [`Change::AuditDone`] come between the other changes: whatever
+//!   differs then, a watch has failed to tell.
 //! - [`Change::Lost`] says that access to this kind is denied, and for longer than an API server's start explains. It is
 //!   tried again, and a success lists anew.
 //! - A malformed object is named once, counted, and applied as [`Unreadable`](crate::model::Unreadable), whatever it was
@@ -54,7 +57,12 @@ impl Sink {
                 self.metrics.changed(source.name());
             }
             Change::ListDone(source) => self.metrics.listed(source.name()),
-            Change::ListStarted(_) | Change::Lost(_) => {}
+            Change::AuditDone(source) => self.metrics.audited(source.name()),
+            Change::ListStarted(_)
+            | Change::Confirmed(_)
+            | Change::AuditStarted(_)
+            | Change::Audited(..)
+            | Change::Lost(_) => {}
         }
         let event = Event {
             received,

@@ -58,6 +58,10 @@ impl Fading {
         self.slices
     }
 
+    pub(super) const fn now(&self) -> Option<Instant> {
+        self.now
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.peek().map(|Reverse((at, _))| *at)
     }

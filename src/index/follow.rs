@@ -9,6 +9,9 @@ use tokio::sync::mpsc;
 /// publishes a few dozen times, and an event waits for at most this many others.
 const BATCH: usize = 1024;
 
+/// How often at least somebody hears how old the index is.
+const TICK: Duration = Duration::from_secs(1);
+
 /// A batch of events that has become visible to readers.
 #[derive(Debug)]
 pub struct Published<'b> {
@@ -25,7 +28,7 @@ pub struct Published<'b> {
 }
 
 /// Applies events until the channel closes. `clock` gives the time now, and the time since 1970; `published` is told
-/// of each batch, and may look at the index.
+/// of each batch, and every second, and may look at the index.
 pub async fn follow(
     mut index: Index,
     mut events: mpsc::Receiver<Event>,
@@ -36,12 +39,13 @@ pub async fn follow(
     let mut received = Vec::with_capacity(BATCH);
     let mut triggered = Vec::new();
     loop {
-        let deadline = index.next_deadline();
+        let tick = clock().0 + TICK;
+        let wake = index.next_deadline().map_or(tick, |it| it.min(tick));
         tokio::select! {
             count = events.recv_many(&mut batch, BATCH) => if count == 0 {
                 return;
             },
-            () = until(deadline) => {}
+            () = tokio::time::sleep_until(wake.into()) => {}
         }
         received.clear();
         triggered.clear();
@@ -67,12 +71,5 @@ pub async fn follow(
                 rebuilt,
             },
         );
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -51,6 +51,17 @@ pub struct Options {
     pub cluster_ip_endpoints: bool,
     /// The sources that are fed; the index is synced when each has been listed.
     pub sources: Vec<Source>,
+    /// When a source that is not confirmed any more is stale, and what becomes of its names; `None` if nobody confirms it.
+    pub staleness: Option<Staleness>,
+}
+
+/// What is done when nothing is heard of a source for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staleness {
+    /// How long after the last event, bookmark or list.
+    pub after: Duration,
+    /// Are its names unsure then? Otherwise they are answered with a remark (RFC 8914 §4.4).
+    pub unsure: bool,
 }
 
 /// TTLs by kind of record, in seconds.
@@ -89,6 +100,12 @@ pub struct Index {
     objects: [HashMap<ObjectKey, Listed>; Source::ALL.len()],
     /// Counts the lists of each source, to tell what the last one did not name.
     generations: [u64; Source::ALL.len()],
+    /// Counts what comparisons found to be otherwise than it was held.
+    repaired: [u64; Source::ALL.len()],
+    /// When each source was last known to be as it is held.
+    confirmed: [Option<Instant>; Source::ALL.len()],
+    /// Is it being listed, so that its events confirm nothing yet?
+    listing: [bool; Source::ALL.len()],
     /// The slices that name a service.
     slices: HashMap<ObjectKey, BTreeSet<(Source, ObjectKey)>>,
     /// How many Services and Namespace objects say that a namespace exists.
@@ -119,6 +136,7 @@ impl Index {
             shards: (0..SHARDS).map(|_| Arc::new(Shard::default())).collect(),
             hasher: foldhash::fast::RandomState::default(),
             known: <_>::default(),
+            stale: <_>::default(),
             serial: 0,
         };
         let published = Arc::new(ArcSwap::from_pointee(working.clone()));
@@ -126,6 +144,9 @@ impl Index {
         let index = Self {
             objects: <_>::default(),
             generations: <_>::default(),
+            repaired: <_>::default(),
+            confirmed: <_>::default(),
+            listing: <_>::default(),
             slices: HashMap::new(),
             namespaces: HashMap::new(),
             fading: Fading::default(),
@@ -142,24 +163,83 @@ impl Index {
     /// time lets go at once.
     pub fn tell_time(&mut self, now: Instant) {
         self.dirty.extend(self.fading.tell_time(now));
+        for source in Source::ALL {
+            let stale = self.stale_from(source).is_some_and(|from| from <= now);
+            let before = std::mem::replace(&mut self.working.stale[source as usize], stale);
+            self.touched |= before != stale;
+        }
+    }
+
+    /// When a source is stale if it is not confirmed before.
+    fn stale_from(&self, source: Source) -> Option<Instant> {
+        let after = self.working.options.staleness?.after;
+        Some(self.confirmed(source)? + after)
+    }
+
+    /// When a source was last known to be as it is held: at its last event, bookmark or list.
+    pub const fn confirmed(&self, source: Source) -> Option<Instant> {
+        self.confirmed[source as usize]
     }
 
     /// When [`Self::tell_time`] has something to do next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.fading.next_deadline()
+        let fresh = Source::ALL
+            .into_iter()
+            .filter(|source| !self.working.stale[*source as usize]);
+        let stale_from = fresh.filter_map(|source| self.stale_from(source));
+        self.fading
+            .next_deadline()
+            .into_iter()
+            .chain(stale_from)
+            .min()
     }
 
     /// Takes a change in, and says whether an object is otherwise than it was held. Readers see nothing of it before
     /// [`Self::publish`].
     pub fn apply(&mut self, change: Change) -> bool {
+        self.confirm(&change);
         match change {
-            Change::ListStarted(source) => self.generations[source as usize] += 1,
-            Change::ListDone(source) => self.sweep(source),
+            Change::ListStarted(source) | Change::AuditStarted(source) => {
+                self.generations[source as usize] += 1;
+            }
+            Change::ListDone(source) => {
+                self.sweep(source);
+                self.set_known(source, true);
+            }
+            Change::Confirmed(_) => {}
+            Change::Audited(source, object) => {
+                let differs = self.upsert(source, object);
+                self.repaired[source as usize] += u64::from(differs);
+                return differs;
+            }
+            Change::AuditDone(source) => self.repaired[source as usize] += self.sweep(source),
             Change::Lost(source) => self.set_known(source, false),
             Change::Apply(source, object) => return self.upsert(source, object),
             Change::Delete(source, key) => return self.remove(source, &key),
         }
         false
+    }
+
+    fn confirm(&mut self, change: &Change) {
+        let source = match change {
+            Change::ListStarted(source) => return self.listing[*source as usize] = true,
+            Change::ListDone(source) => {
+                self.listing[*source as usize] = false;
+                *source
+            }
+            Change::Apply(source, _)
+            | Change::Delete(source, _)
+            | Change::Confirmed(source)
+            | Change::AuditDone(source) => *source,
+            Change::AuditStarted(_) | Change::Audited(..) | Change::Lost(_) => return,
+        };
+        if let Some(now) = self.fading.now()
+            && !self.listing[source as usize]
+        {
+            self.confirmed[source as usize] = Some(now);
+            let was_stale = std::mem::take(&mut self.working.stale[source as usize]);
+            self.touched |= was_stale;
+        }
     }
 
     /// Rebuilds what the changes since the last call touched, each service once, and lets readers see it, all at once.
@@ -187,13 +267,18 @@ impl Index {
         self.objects[source as usize].len()
     }
 
+    /// How many objects of a source were otherwise than a comparison found them.
+    pub const fn repaired(&self, source: Source) -> u64 {
+        self.repaired[source as usize]
+    }
+
     fn set_known(&mut self, source: Source, known: bool) {
         let before = std::mem::replace(&mut self.working.known[source as usize], known);
         self.touched |= before != known;
     }
 
-    /// What the list that ends did not name is gone.
-    fn sweep(&mut self, source: Source) {
+    /// What the list that ends did not name is gone; says how much that is.
+    fn sweep(&mut self, source: Source) -> u64 {
         let generation = self.generations[source as usize];
         let objects = &mut self.objects[source as usize];
         let gone = objects.extract_if(|_, listed| listed.generation != generation);
@@ -201,13 +286,15 @@ impl Index {
         let (one, other) = (Source::EndpointSlices, Source::ForeignEndpointSlices);
         let fed = &self.working.options.sources;
         let may_move = fed.contains(&one) && fed.contains(&other);
-        for (_, listed) in gone.collect::<Vec<_>>() {
+        let gone: Vec<_> = gone.collect();
+        let count = gone.len() as u64;
+        for (_, listed) in gone {
             self.link(source, &listed.object, false);
             if may_move {
                 self.fade(listed.object, None, FADING_AFTER_A_LIST);
             }
         }
-        self.set_known(source, true);
+        count
     }
 
     fn upsert(&mut self, source: Source, object: Object) -> bool {

@@ -22,6 +22,7 @@ pub struct Snapshot {
     pub(super) shards: Vec<Arc<Shard>>,
     pub(super) hasher: foldhash::fast::RandomState,
     pub(super) known: [bool; Source::ALL.len()],
+    pub(super) stale: [bool; Source::ALL.len()],
     pub(super) serial: u32,
 }
 
@@ -51,9 +52,21 @@ impl Snapshot {
         self.serial
     }
 
-    /// Has the source been listed whole, and can it still be relied on? A source that is not fed is not relied on either.
-    pub const fn knows(&self, source: Source) -> bool {
+    /// Has the source been listed whole, and has access to it not been lost since?
+    pub const fn has_listed(&self, source: Source) -> bool {
         self.known[source as usize]
+    }
+
+    /// Can the source be relied on for "there is no such name"? A source that is not fed is not relied on either.
+    pub fn knows(&self, source: Source) -> bool {
+        let unsure = |staleness: super::Staleness| staleness.unsure;
+        self.has_listed(source)
+            && !(self.stale[source as usize] && self.options.staleness.is_some_and(unsure))
+    }
+
+    /// Has nothing been heard of some source for so long that answers are to say so?
+    pub fn is_stale(&self) -> bool {
+        self.stale.contains(&true)
     }
 
     /// Is every source known that headless names are made of?

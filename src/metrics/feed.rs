@@ -20,9 +20,11 @@ pub enum Restart {
     Expired,
     /// The server refused, with a status other than 410.
     Refused,
+    /// The server answered with an older state than it had told before.
+    Behind,
 }
 
-const RESTARTS: [&str; 5] = ["ended", "broken", "silent", "expired", "refused"];
+const RESTARTS: [&str; 6] = ["ended", "broken", "silent", "expired", "refused", "behind"];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RestartLabels {
@@ -36,6 +38,8 @@ pub struct Feed {
     changes: [Counter; SOURCES.len()],
     rejected: [Counter; SOURCES.len()],
     lists: [Counter; SOURCES.len()],
+    audits: [Counter; SOURCES.len()],
+    rewinds: [Counter; SOURCES.len()],
     restarts: [[Counter; RESTARTS.len()]; SOURCES.len()],
     unreadable_files: Counter,
 }
@@ -55,6 +59,14 @@ impl Feed {
             "Malformed objects, whose names are unsure, by source",
         );
         let lists = by_source("feed_lists", "Lists that were completed, by source");
+        let audits = by_source(
+            "feed_audits",
+            "Comparisons of what is held with a consistent list, by source",
+        );
+        let rewinds = by_source(
+            "feed_rewinds",
+            "Consistent lists that were older than what had been told before, by source",
+        );
         let family = Family::<RestartLabels, Counter>::default();
         let restarts = SOURCES.map(|source| {
             RESTARTS.map(|reason| family.get_or_create_owned(&RestartLabels { source, reason }))
@@ -74,6 +86,8 @@ impl Feed {
             changes,
             rejected,
             lists,
+            audits,
+            rewinds,
             restarts,
             unreadable_files,
         }
@@ -94,6 +108,21 @@ impl Feed {
         self.lists[row(source)].inc();
     }
 
+    /// Counts a comparison that was completed.
+    pub fn audited(&self, source: &str) {
+        self.audits[row(source)].inc();
+    }
+
+    /// Counts a cluster that was put back to an earlier state.
+    pub fn rewound(&self, source: &str) {
+        self.rewinds[row(source)].inc();
+    }
+
+    /// How often a watch was opened again for this reason so far.
+    pub fn restarts_total(&self, source: &str, reason: Restart) -> u64 {
+        self.restarts[row(source)][reason as usize].get()
+    }
+
     /// Counts a watch that is opened again.
     pub fn restarted(&self, source: &str, reason: Restart) {
         self.restarts[row(source)][reason as usize].inc();
@@ -102,6 +131,16 @@ impl Feed {
     /// Counts a manifest file that could not be read or parsed.
     pub fn unreadable_file(&self) {
         self.unreadable_files.inc();
+    }
+
+    /// How many comparisons were completed so far.
+    pub fn audits_total(&self, source: &str) -> u64 {
+        self.audits[row(source)].get()
+    }
+
+    /// How often a cluster was put back to an earlier state so far.
+    pub fn rewinds_total(&self, source: &str) -> u64 {
+        self.rewinds[row(source)].get()
     }
 
     /// How many malformed objects were met so far.

@@ -168,6 +168,11 @@ impl Forward {
         self.limited[limit as usize].inc();
     }
 
+    /// How many questions met it.
+    pub fn limited_so_far(&self, limit: Limit) -> u64 {
+        self.limited[limit as usize].get()
+    }
+
     /// Counts a new version of resolv.conf.
     pub fn resolv_conf(&self, usable: bool) {
         self.resolv_conf[usize::from(usable)].inc();

@@ -5,7 +5,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 type Labels = [(&'static str, &'static str); 1];
 
@@ -14,6 +14,8 @@ type Labels = [(&'static str, &'static str); 1];
 pub struct Index {
     objects: Family<Labels, Gauge>,
     synced: Family<Labels, Gauge>,
+    age: Family<Labels, Gauge<f64, AtomicU64>>,
+    repairs: Family<Labels, Counter>,
     rebuilds: Counter,
     publications: Counter,
     answerable: Histogram,
@@ -34,9 +36,19 @@ impl Index {
             }
             family
         };
+        let repairs = Family::<Labels, Counter>::default();
+        for source in SOURCES {
+            drop(repairs.get_or_create(&[("source", source)]));
+        }
+        let age = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+        for source in SOURCES {
+            age.get_or_create(&[("source", source)]).set(f64::NAN);
+        }
         let index = Self {
             objects: gauges(),
             synced: gauges(),
+            age,
+            repairs,
             rebuilds: Counter::default(),
             publications: Counter::default(),
             answerable,
@@ -51,6 +63,17 @@ impl Index {
             "index_synced",
             "Whether a source is listed whole and can be relied on",
             index.synced.clone(),
+        );
+        registry.register_with_unit(
+            "index_age",
+            "Time since the last event, bookmark or list, by source",
+            Unit::Seconds,
+            index.age.clone(),
+        );
+        registry.register(
+            "index_repairs",
+            "Objects that were not as a consistent list had them, by source",
+            index.repairs.clone(),
         );
         registry.register(
             "index_rebuilds",
@@ -82,6 +105,8 @@ impl Index {
         for source in SOURCES.iter().filter(|source| !fed.contains(source)) {
             self.objects.remove(&[("source", source)]);
             self.synced.remove(&[("source", source)]);
+            self.age.remove(&[("source", source)]);
+            self.repairs.remove(&[("source", source)]);
         }
     }
 
@@ -92,6 +117,18 @@ impl Index {
             .get_or_create(&labels)
             .set(i64::try_from(count).unwrap_or(i64::MAX));
         self.synced.get_or_create(&labels).set(known.into());
+    }
+
+    /// Sets how long ago a source was last confirmed.
+    pub fn set_age(&self, source: &'static str, age: Duration) {
+        let age_of = self.age.get_or_create(&[("source", source)]);
+        age_of.set(age.as_secs_f64());
+    }
+
+    /// Sets how many objects were repaired since the start.
+    pub fn set_repairs(&self, source: &'static str, repaired: u64) {
+        let repairs = self.repairs.get_or_create(&[("source", source)]);
+        repairs.inc_by(repaired.saturating_sub(repairs.get()));
     }
 
     /// Counts a publication and the services rebuilt for it.

@@ -58,6 +58,14 @@ pub enum Change {
     Delete(Source, ObjectKey),
     /// The list is complete: what was not applied since [`Change::ListStarted`] is gone.
     ListDone(Source),
+    /// Nothing has happened beyond what was told of this source so far.
+    Confirmed(Source),
+    /// While the watch goes on, what is held is compared with a consistent list from here.
+    AuditStarted(Source),
+    /// That list holds the object so, and the watch has told nothing of it since.
+    Audited(Source, Object),
+    /// The comparison is complete: what was neither applied nor found since [`Change::AuditStarted`] is gone.
+    AuditDone(Source),
     /// Nothing certain is known of this source any more (access denied); what it held is no ground for NXDOMAIN.
     Lost(Source),
 }

@@ -13,6 +13,10 @@ pub(crate) struct View {
     objects: BTreeMap<(Source, ObjectKey), Object>,
     /// What was applied since the list began.
     listing: BTreeMap<Source, BTreeSet<ObjectKey>>,
+    /// What comparisons found.
+    pub(crate) audited: BTreeSet<ObjectKey>,
+    /// Comparisons that were completed.
+    pub(crate) audits: usize,
     /// Lists that were completed.
     pub(crate) lists: BTreeMap<Source, usize>,
     /// Sources to which access is denied.
@@ -27,6 +31,8 @@ impl View {
             events,
             objects: BTreeMap::new(),
             listing: BTreeMap::new(),
+            audited: BTreeSet::new(),
+            audits: 0,
             lists: BTreeMap::new(),
             lost: BTreeSet::new(),
             patience: Duration::from_secs(60),
@@ -83,6 +89,12 @@ impl View {
                 }
                 self.objects.insert((source, key), object);
             }
+            Change::Confirmed(_) | Change::AuditStarted(_) => {}
+            Change::Audited(source, object) => {
+                self.audited.insert(object.key().clone());
+                self.objects.insert((source, object.key().clone()), object);
+            }
+            Change::AuditDone(_) => self.audits += 1,
             Change::Delete(source, key) => {
                 self.objects.remove(&(source, key));
             }

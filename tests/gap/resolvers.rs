@@ -83,6 +83,20 @@ impl Gapless {
 pub struct Page(pub String);
 
 impl Page {
+    /// From a change's receipt to its answer: the bounds of the histogram's buckets within which these shares are.
+    pub fn answerable(&self) -> String {
+        const BUCKET: &str = "gapless_index_answerable_seconds_bucket{le=\"";
+        let all = self.sum("gapless_index_answerable_seconds_count") as f64;
+        let within = |percent: f64| {
+            let lines = self.0.lines().filter_map(|line| line.strip_prefix(BUCKET));
+            let mut buckets = lines.filter_map(|line| line.split_once("\"} "));
+            let complete = |count: &str| count.parse::<f64>().unwrap() >= all * percent / 100.0;
+            let bound = buckets.find(|(_, count)| complete(count));
+            format!("{percent} % {} s", bound.map_or("+Inf", |(bound, _)| bound))
+        };
+        [50.0, 99.0, 99.9, 100.0].map(within).join(", ")
+    }
+
     /// The sum of all series whose names begin so.
     pub fn sum(&self, series: &str) -> u64 {
         let lines = self.0.lines().filter(|line| line.starts_with(series));

@@ -68,6 +68,12 @@ pub(crate) struct Faults {
     pub(crate) expire_pages: bool,
     /// Every request waits until this is taken back.
     pub(crate) hold: bool,
+    /// Open watches say nothing and do not end.
+    pub(crate) mute: bool,
+    /// How long each line of a streaming list, and each page, takes.
+    pub(crate) pace: Option<Duration>,
+    /// A server that is behind does not say so, but lists what it has.
+    pub(crate) lies: bool,
     /// An expired position is told by the HTTP status rather than by an ERROR event.
     pub(crate) expired_as_status: bool,
 }
@@ -99,7 +105,13 @@ struct Cluster {
     asked: BTreeMap<(String, Asked), usize>,
     targets: Vec<String>,
     pages: HashMap<String, (u64, Vec<Value>)>,
+    /// A state that was kept; and whether it is what an API server knows that is behind.
+    kept: Option<Kept>,
+    is_behind: bool,
 }
+
+/// A version and all objects at that time.
+type Kept = (u64, BTreeMap<Key, Value>);
 
 /// Plural, namespace, name.
 type Key = (String, String, String);
@@ -188,6 +200,56 @@ impl ApiServer {
         });
         drop(cluster);
         self.shared.tick();
+    }
+
+    /// A client without a connection: nothing but the runtime's clock stands between it and the server.
+    pub(crate) fn client_in_process(&self) -> kube::Client {
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(self.shared.clone());
+        kube::Client::new(router, "default")
+    }
+
+    /// Creates the object or replaces it, and no watch ever hears of it.
+    pub(crate) fn apply_unheard(&self, object: &Value) {
+        self.apply(object);
+        self.cluster().history.pop();
+    }
+
+    /// Deletes it, and no watch ever hears of it.
+    pub(crate) fn delete_unheard(&self, plural: &str, namespace: &str, name: &str) {
+        self.delete(plural, namespace, name);
+        self.cluster().history.pop();
+    }
+
+    /// Keeps the state as it is now.
+    pub(crate) fn keep_state(&self) {
+        let mut cluster = self.cluster();
+        cluster.kept = Some((cluster.version, cluster.objects.clone()));
+    }
+
+    /// From now on another API server answers, that knows the state that was kept and no other, but can read etcd; or
+    /// the first one again.
+    pub(crate) fn fall_behind(&self, is_behind: bool) {
+        self.cluster().is_behind = is_behind;
+        self.cut_watches();
+    }
+
+    /// Restores the state that was kept, with its version, as an etcd does from a backup.
+    pub(crate) fn restore_state(&self) {
+        let mut cluster = self.cluster();
+        let (version, objects) = cluster.kept.clone().expect("a state that was kept");
+        (cluster.version, cluster.objects) = (version, objects);
+        cluster.forgotten = version;
+        cluster.history.clear();
+        cluster.pages.clear();
+        drop(cluster);
+        self.cut_watches();
+    }
+
+    /// How many requests there were.
+    pub(crate) fn requests(&self) -> usize {
+        self.cluster().targets.len()
     }
 
     /// Sends a bookmark to every watch.
@@ -326,6 +388,9 @@ async fn answer(
     if silent || (asked == Asked::Watch && faults.hang_watches > 0) {
         return Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()).into_response();
     }
+    if let Some(pace) = faults.pace.filter(|_| asked != Asked::Stream) {
+        tokio::time::sleep(pace).await;
+    }
     match asked {
         Asked::List | Asked::Page => list(&shared, &plural, &parameters, &faults),
         Asked::Stream | Asked::Watch => {
@@ -354,7 +419,10 @@ fn list(shared: &Shared, plural: &str, parameters: &Parameters, faults: &Faults)
             Some(rest) => rest,
             None => return refusal(410, "The provided continue parameter is too old", None),
         },
-        None => (cluster.version, cluster.of_kind(plural, parameters)),
+        None => (
+            cluster.version,
+            of_kind(&cluster.objects, plural, parameters),
+        ),
     };
     let limit = parameters.get("limit").and_then(|limit| limit.parse().ok());
     let limit = faults
@@ -389,18 +457,23 @@ fn watch_of(
         .get("resourceVersion")
         .and_then(|it| it.parse().ok());
     let at = if asked == Asked::Stream {
-        if given > Some(cluster.version) {
+        // Without a version the most recent state is asked for, which is read from etcd.
+        let behind = cluster.kept.as_ref();
+        let behind = behind.filter(|_| cluster.is_behind && given.is_some());
+        let version = behind.map_or(cluster.version, |(version, _)| *version);
+        if given > Some(version) && !faults.lies {
             return refusal(504, "Too large resource version: 1, current: 0", None);
         }
-        for object in cluster.of_kind(&plural, &parameters) {
+        let objects = behind.map_or(&cluster.objects, |(_, objects)| objects);
+        for object in of_kind(objects, &plural, &parameters) {
             pending.push_back(line("ADDED", &object));
         }
         let end = json!({"metadata": {
-            "resourceVersion": cluster.version.to_string(),
+            "resourceVersion": version.to_string(),
             "annotations": {"k8s.io/initial-events-end": "true"},
         }});
         pending.push_back(line("BOOKMARK", &end));
-        cluster.version
+        version
     } else {
         let at = given.expect("a watch starts at a resourceVersion");
         if at < cluster.forgotten && faults.expired_as_status {
@@ -424,6 +497,8 @@ fn watch_of(
         generation,
         pending,
         ends: Instant::now() + Duration::from_secs(seconds),
+        bookmarked: false,
+        pace: faults.pace,
     };
     let lines = stream::unfold(cursor, |mut cursor| async {
         let line = cursor.next().await?;
@@ -463,30 +538,62 @@ struct Cursor {
     generation: u64,
     pending: VecDeque<Bytes>,
     ends: Instant,
+    bookmarked: bool,
+    pace: Option<Duration>,
 }
 
 impl Cursor {
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             if let Some(line) = self.pending.pop_front() {
+                if let Some(pace) = self.pace {
+                    tokio::time::sleep(pace).await;
+                }
                 return Some(Ok(line));
+            }
+            if self.is_mute() {
+                self.ticks.changed().await.ok()?;
+                continue;
             }
             if !self.read() {
                 return Some(Err(io::Error::other("cut on purpose")));
             }
             if self.pending.is_empty() {
+                // As real servers do, two seconds before the end and never from before the beginning.
+                let bookmark = self.ends - Duration::from_secs(2);
+                let wake = if self.bookmarked { self.ends } else { bookmark };
                 tokio::select! {
                     ticked = self.ticks.changed() => ticked.ok()?,
-                    () = tokio::time::sleep_until(self.ends) => return None,
+                    () = tokio::time::sleep_until(wake) => if std::mem::replace(&mut self.bookmarked, true) {
+                        return None;
+                    } else if self.version() >= self.at {
+                        let version = json!({"metadata": {"resourceVersion": self.at.to_string()}});
+                        self.pending.push_back(line("BOOKMARK", &version));
+                    },
                 }
             }
         }
+    }
+
+    fn version(&self) -> u64 {
+        let cluster = self.shared.state.lock().unwrap();
+        let behind = cluster.kept.as_ref().filter(|_| cluster.is_behind);
+        behind.map_or(cluster.version, |(version, _)| *version)
+    }
+
+    fn is_mute(&self) -> bool {
+        let cluster = self.shared.state.lock().unwrap();
+        let faults = cluster.faults.get(&self.plural);
+        faults.is_some_and(|faults| faults.mute) && cluster.generation == self.generation
     }
 
     /// Reads what happened since; false if the watch is cut.
     fn read(&mut self) -> bool {
         let shared = Arc::clone(&self.shared);
         let cluster = shared.state.lock().unwrap();
+        if cluster.is_behind {
+            return cluster.generation == self.generation;
+        }
         let old = cluster.history.partition_point(|it| it.version <= self.at);
         for happened in &cluster.history[old..] {
             self.pending.extend(self.line_for(happened));
@@ -518,12 +625,10 @@ impl Cursor {
     }
 }
 
-impl Cluster {
-    fn of_kind(&self, plural: &str, parameters: &Parameters) -> Vec<Value> {
-        let of_kind = self.objects.iter().filter(|((it, ..), _)| it == plural);
-        let selected = of_kind.filter(|(_, object)| is_selected(object, parameters));
-        selected.map(|(_, object)| object.clone()).collect()
-    }
+fn of_kind(objects: &BTreeMap<Key, Value>, plural: &str, parameters: &Parameters) -> Vec<Value> {
+    let of_kind = objects.iter().filter(|((it, ..), _)| it == plural);
+    let selected = of_kind.filter(|(_, object)| is_selected(object, parameters));
+    selected.map(|(_, object)| object.clone()).collect()
 }
 
 fn line(kind: &str, object: &Value) -> Bytes {

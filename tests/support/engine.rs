@@ -22,6 +22,7 @@ pub fn index_options() -> index::Options {
         endpoint_names: EndpointNames::Hostname,
         cluster_ip_endpoints: false,
         sources: vec![],
+        staleness: None,
     }
 }
 

@@ -7,6 +7,7 @@
 )]
 
 pub mod ask;
+pub mod authority;
 pub mod engine;
 pub mod objects;
 pub mod upstream;

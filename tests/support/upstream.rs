@@ -1,24 +1,36 @@
-//! An upstream in this process: it answers over UDP and TCP from zone-file lines, misbehaves as it is told, and counts.
+//! An upstream in this process: it answers over UDP and TCP, and TLS and HTTPS if it is told to, from zone-file lines,
+//! misbehaves as it is told, and counts.
 
 use hickory_proto::{
     op::{Message, MessageType, OpCode, ResponseCode},
     rr::{Name, RData, Record, RecordType, rdata::NULL},
     serialize::txt::Parser,
 };
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http2,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use socket2::{SockRef, Socket};
 use std::{
     collections::{HashMap, VecDeque},
-    fmt,
+    convert::Infallible,
+    fmt, future,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     net::{TcpListener, TcpStream, UdpSocket},
-    sync::watch,
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
 /// What it does with one query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +59,16 @@ pub enum Act {
     Cut(usize),
     /// Answers with these lines in the answer, the authority and the additional section.
     Says([String; 3]),
-    /// TCP: so many octets of the framed answer, then a reset.
+    /// TCP and TLS: so many octets of the framed answer, then a reset.
     Reset(usize),
-    /// UDP: the answer, and the same after this time once more.
+    /// The answer, and the same after this time once more.
     Twice(Duration),
+    /// TCP and TLS: the answer under another ID.
+    OtherId,
+    /// TCP and TLS: nothing, and nothing more is read from the connection.
+    Stick,
+    /// HTTPS: this status, with the answer.
+    Status(u16),
 }
 
 /// A datagram that is not the reply.
@@ -69,7 +87,7 @@ pub enum Lie {
     Noise(u64),
 }
 
-/// How often it was asked.
+/// How often it was asked; over TLS and HTTPS counts as TCP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     pub udp: usize,
@@ -81,7 +99,14 @@ pub struct Asked {
 pub struct FakeUpstream {
     pub address: SocketAddr,
     shared: Arc<Shared>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+/// Its connections, over whatever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    pub so_far: usize,
+    pub open: usize,
 }
 
 #[derive(Debug)]
@@ -89,6 +114,9 @@ struct Shared {
     state: Mutex<State>,
     asked: watch::Sender<Asked>,
     released: watch::Sender<bool>,
+    connections: watch::Sender<Connections>,
+    /// Changes when all connections are to be closed.
+    cut: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -136,15 +164,52 @@ impl FakeUpstream {
             }),
             asked: watch::Sender::new(Asked::default()),
             released: watch::Sender::new(false),
+            connections: watch::Sender::default(),
+            cut: watch::Sender::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_udp(udp, Arc::clone(&shared)));
-        tasks.spawn(serve_tcp(tcp, Arc::clone(&shared)));
+        tasks.spawn(serve(tcp, Over::Tcp, Arc::clone(&shared)));
         Self {
             address,
             shared,
-            _tasks: tasks,
+            tasks,
         }
+    }
+
+    /// Answers over TLS as well, on a port of its own.
+    pub async fn listen_tls(&mut self, tls: ServerConfig) -> SocketAddr {
+        self.listen(Over::Tls(Arc::new(tls).into())).await
+    }
+
+    /// Answers over HTTPS as well, on a port of its own.
+    pub async fn listen_https(&mut self, mut tls: ServerConfig) -> SocketAddr {
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        self.listen(Over::Https(Arc::new(tls).into())).await
+    }
+
+    async fn listen(&mut self, over: Over) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        self.tasks
+            .spawn(serve(listener, over, Arc::clone(&self.shared)));
+        address
+    }
+
+    /// Its connections now.
+    pub fn connections(&self) -> Connections {
+        *self.shared.connections.borrow()
+    }
+
+    /// Waits until so many connections are open.
+    pub async fn until_open(&self, open: usize) {
+        let mut connections = self.shared.connections.subscribe();
+        connections.wait_for(|it| it.open == open).await.unwrap();
+    }
+
+    /// Closes every connection, as an idle one is closed.
+    pub fn close_connections(&self) {
+        self.shared.cut.send_replace(());
     }
 
     /// Replaces its zone.
@@ -226,43 +291,171 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
     }
 }
 
-async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
+/// What its connections speak.
+#[derive(Clone)]
+enum Over {
+    Tcp,
+    Tls(TlsAcceptor),
+    Https(TlsAcceptor),
+}
+
+async fn serve(listener: TcpListener, over: Over, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, client)) = listener.accept().await else {
             continue;
         };
-        connections.spawn(serve_connection(stream, client, Arc::clone(&shared)));
+        let (over, shared) = (over.clone(), Arc::clone(&shared));
+        connections.spawn(async move {
+            let _open = shared.connected();
+            let mut cut = shared.cut.subscribe();
+            tokio::select! {
+                _ = cut.changed() => {}
+                () = serve_connection(stream, client, over, &shared) => {}
+            }
+        });
     }
 }
 
-async fn serve_connection(mut stream: TcpStream, client: SocketAddr, shared: Arc<Shared>) {
-    while let Ok(len) = stream.read_u16().await {
-        let mut query = vec![0; len.into()];
-        stream.read_exact(&mut query).await.unwrap();
-        let query = Message::from_vec(&query).unwrap();
-        let act = shared.note(client, &query, true);
-        if act == Act::Close {
-            return;
+async fn serve_connection(stream: TcpStream, client: SocketAddr, over: Over, shared: &Arc<Shared>) {
+    stream.set_nodelay(true).unwrap();
+    let socket = SockRef::from(&stream).try_clone().unwrap();
+    match over {
+        Over::Tcp => exchange_messages(stream, socket, client, shared).await,
+        Over::Tls(acceptor) => {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                exchange_messages(stream, socket, client, shared).await;
+            }
         }
-        if let Some(reply) = shared.reply(&act, &query, true).await {
+        Over::Https(acceptor) => {
+            drop(socket);
+            if let Ok(stream) = acceptor.accept(stream).await {
+                respond_to_requests(stream, client, shared).await;
+            }
+        }
+    }
+}
+
+/// Each reply leaves when it is ready.
+async fn exchange_messages(
+    stream: impl AsyncRead + AsyncWrite,
+    socket: Socket,
+    client: SocketAddr,
+    shared: &Arc<Shared>,
+) {
+    let (mut reader, mut writer) = split(stream);
+    let (replies, mut ready) = mpsc::channel(1024);
+    let mut held = JoinSet::new();
+    let read = async {
+        while let Ok(len) = reader.read_u16().await {
+            let mut query = vec![0; len.into()];
+            reader.read_exact(&mut query).await.unwrap();
+            let query = Message::from_vec(&query).unwrap();
+            let act = shared.note(client, &query, true);
+            match act {
+                Act::Close => return,
+                Act::Stick => future::pending().await,
+                _ => {}
+            }
+            let (shared, replies) = (Arc::clone(shared), replies.clone());
+            held.spawn(async move {
+                let Some(reply) = shared.reply(&act, &query, true).await else {
+                    return;
+                };
+                replies.send((act.clone(), reply.clone())).await.unwrap();
+                if let Act::Twice(after) = act {
+                    tokio::time::sleep(after).await;
+                    replies.send((act, reply)).await.unwrap();
+                }
+            });
+        }
+    };
+    let write = async {
+        while let Some((act, mut reply)) = ready.recv().await {
+            if act == Act::OtherId {
+                reply[0] ^= 0x80;
+            }
             let len = u16::try_from(reply.len()).unwrap();
-            let framed = [&len.to_be_bytes()[..], &reply].concat();
-            if let Act::Reset(sent) = act {
-                stream.write_all(&framed[..sent]).await.unwrap();
-                stream.set_zero_linger().unwrap();
+            let mut framed = [&len.to_be_bytes()[..], &reply].concat();
+            if let Act::Reset(octets) = act {
+                framed.truncate(octets);
+            }
+            if writer.write_all(&framed).await.is_err() || writer.flush().await.is_err() {
                 return;
             }
-            if stream.write_all(&framed).await.is_err() {
-                return;
+            if let Act::Reset(_) = act {
+                return socket.set_linger(Some(Duration::ZERO)).unwrap();
             }
         }
+    };
+    tokio::select! {
+        () = read => {}
+        () = write => {}
+    }
+}
+
+/// RFC 8484: each request is answered by itself.
+async fn respond_to_requests(
+    stream: TlsStream<TcpStream>,
+    client: SocketAddr,
+    shared: &Arc<Shared>,
+) {
+    let close = Arc::new(Notify::new());
+    let exchange = service_fn(|request: Request<Incoming>| {
+        let (shared, close) = (Arc::clone(shared), Arc::clone(&close));
+        async move {
+            assert_eq!(request.method(), Method::POST);
+            assert_eq!(request.uri().path(), "/dns-query");
+            let kind = "application/dns-message";
+            assert_eq!(request.headers()[header::CONTENT_TYPE], kind);
+            let query = request.into_body().collect().await.unwrap().to_bytes();
+            let query = Message::from_vec(&query).unwrap();
+            let act = shared.note(client, &query, true);
+            if act == Act::Close {
+                close.notify_one();
+            }
+            let Some(reply) = shared.reply(&act, &query, true).await else {
+                return future::pending().await;
+            };
+            let status = match act {
+                Act::Status(status) => status,
+                _ => 200,
+            };
+            let response = Response::builder()
+                .status(status)
+                .header(header::CONTENT_TYPE, kind)
+                .body(Full::<Bytes>::from(reply));
+            Ok::<_, Infallible>(response.unwrap())
+        }
+    });
+    let mut connection = http2::Builder::new(TokioExecutor::new());
+    connection.max_concurrent_streams(256);
+    tokio::select! {
+        _ = connection.serve_connection(TokioIo::new(stream), exchange) => {}
+        () = close.notified() => {}
+    }
+}
+
+/// A connection that is counted as open until it is dropped.
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.send_modify(|it| it.open -= 1);
     }
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    fn connected(self: &Arc<Self>) -> Open {
+        self.connections.send_modify(|it| {
+            it.so_far += 1;
+            it.open += 1;
+        });
+        Open(Arc::clone(self))
     }
 
     /// Counts a query and says what to do with it.
@@ -296,7 +489,7 @@ impl Shared {
             _ => {}
         }
         Some(match act {
-            Act::Silent | Act::Close => return None,
+            Act::Silent | Act::Close | Act::Stick => return None,
             Act::Hold => {
                 let mut released = self.released.subscribe();
                 released.wait_for(|released| *released).await.ok()?;
@@ -327,7 +520,9 @@ impl Shared {
             | Act::Truncate
             | Act::Lie(_)
             | Act::Reset(_)
-            | Act::Twice(_) => answer(),
+            | Act::Twice(_)
+            | Act::OtherId
+            | Act::Status(_) => answer(),
         })
     }
 

@@ -20,7 +20,6 @@ use crate::{
     model::{Event, Source},
 };
 use rand::{SeedableRng, rngs::StdRng};
-use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// What is watched, and through whom.
@@ -51,7 +50,7 @@ pub fn start(
     metrics: &metrics::Feed,
 ) {
     let rejections = Rejections::new(metrics.clone());
-    let unauthorized = Arc::default();
+    let shared = watch::Shared::default();
     for (number, source) in options.selection.sources().into_iter().enumerate() {
         let collection = options.selection.collection(source);
         let task = watch::Watch::new(
@@ -63,11 +62,11 @@ pub fn start(
             },
             rejections.clone(),
             StdRng::seed_from_u64(options.seed.wrapping_add(number as u64)),
-            Arc::clone(&unauthorized),
+            &shared,
         );
         let drain = drain.clone();
         tasks.essential(task_name(source), async move {
-            drain.run_until_cancelled(task.run()).await;
+            drain.run_until_cancelled(Box::pin(task.run())).await;
         });
     }
 }

@@ -156,6 +156,12 @@ pub(super) fn resource_version(object: &RawValue) -> Option<String> {
     versioned.metadata?.resource_version
 }
 
+/// Whether a version is older than another. They are ordered as numbers (KEP-5504); others have no order.
+pub(super) fn is_before(version: &str, other: &str) -> bool {
+    let number = |text: &str| text.parse::<u64>().ok();
+    matches!((number(version), number(other)), (Some(a), Some(b)) if a < b)
+}
+
 /// Cuts a stream of bytes into lines.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -280,6 +286,12 @@ mod tests {
             Err(Error::Kind(_))
         ));
         assert!(matches!(line(br#"{"type":"ADDED"}"#), Err(Error::Line(_))));
+    }
+
+    #[test]
+    fn versions_are_ordered_as_numbers_or_not_at_all() {
+        assert!(is_before("99", "100") && !is_before("100", "99") && !is_before("7", "7"));
+        assert!(!is_before("a", "b") && !is_before("", "1") && !is_before("1", "b"));
     }
 
     #[test]

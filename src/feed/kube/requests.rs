@@ -42,6 +42,8 @@ pub(super) enum Failure {
     Ended,
     #[error("nothing came for {} s", .0.as_secs())]
     Silent(Duration),
+    #[error("the server answered with version {0}, and {1} was there before")]
+    Behind(String, String),
     #[error("{0}")]
     Nonsense(#[from] protocol::Error),
 }
@@ -78,6 +80,7 @@ impl Failure {
 }
 
 /// The requests of one source.
+#[derive(Clone)]
 pub(super) struct Requests {
     client: kube::Client,
     pub(super) collection: Collection,

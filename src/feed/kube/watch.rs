@@ -1,6 +1,7 @@
 //! The loop of one source: list, then watch from there for ever. It knows neither HTTP nor JSON, and leaves to
 //! [`recovery`] what is done when either fails.
 
+mod audit;
 mod recovery;
 
 use super::{
@@ -18,12 +19,16 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
 /// How long a watch is asked for: short enough that a dead connection is noticed within a minute, different each time so
 /// that many proxies do not come back together.
 const WATCH_SECONDS: std::ops::RangeInclusive<u64> = 30..=60;
 /// A watch that stood for this long has worked, even if nothing happened meanwhile.
 const STEADY: Duration = Duration::from_secs(5);
+/// How long open watches may bring neither event nor bookmark. An API server sends a bookmark before each one's end; one
+/// whose versions begin below ours, after etcd was restored, says nothing until it has reached them.
+const QUIET: Duration = Duration::from_secs(120);
 
 /// Follows one source.
 pub(super) struct Watch {
@@ -34,7 +39,12 @@ pub(super) struct Watch {
     rng: StdRng,
     lists: Lists,
     /// The newest resourceVersion that was seen; nothing older is listed.
-    known: Option<String>,
+    newest: Option<String>,
+    /// Whether the server was behind that: then the next list is to be the most recent, whatever its version.
+    doubted: bool,
+    /// How long watches have been open without a word.
+    quiet: Duration,
+    audit: audit::Audit,
     pause: Duration,
     /// Whether a watch has worked since the last list.
     proven: bool,
@@ -43,6 +53,22 @@ pub(super) struct Watch {
     trouble: Option<recovery::Trouble>,
     /// Of all watches, those whose credentials are refused.
     unauthorized: Arc<AtomicUsize>,
+}
+
+/// What the watches of all sources have in common.
+pub(super) struct Shared {
+    unauthorized: Arc<AtomicUsize>,
+    /// One source is compared at a time.
+    audits: Arc<Semaphore>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            unauthorized: Arc::default(),
+            audits: Arc::new(Semaphore::new(1)),
+        }
+    }
 }
 
 /// How this source is listed.
@@ -83,13 +109,13 @@ impl From<Closed> for Stop {
 }
 
 impl Watch {
-    pub(super) const fn new(
+    pub(super) fn new(
         source: Source,
         requests: Requests,
         sink: Sink,
         rejections: Rejections,
         rng: StdRng,
-        unauthorized: Arc<AtomicUsize>,
+        shared: &Shared,
     ) -> Self {
         Self {
             source,
@@ -98,12 +124,15 @@ impl Watch {
             rejections,
             rng,
             lists: Lists::Streaming,
-            known: None,
+            newest: None,
+            doubted: false,
+            quiet: Duration::ZERO,
+            audit: audit::Audit::new(Arc::clone(&shared.audits)),
             pause: recovery::FIRST_PAUSE,
             proven: false,
             access: recovery::Access::Given,
             trouble: None,
-            unauthorized,
+            unauthorized: Arc::clone(&shared.unauthorized),
         }
     }
 
@@ -140,6 +169,7 @@ impl Watch {
             Lists::Pages | Lists::PagesOnce => self.list_pages().await?,
         };
         self.sound();
+        self.audit.put_off(&mut self.rng);
         tracing::info!(
             source = self.source.name(),
             objects,
@@ -151,7 +181,8 @@ impl Watch {
 
     async fn list_stream(&mut self) -> Result<(Next, usize), Stop> {
         let seconds = self.rng.random_range(WATCH_SECONDS);
-        let mut stream = self.requests.stream(self.known.as_deref(), seconds).await?;
+        let not_older = self.newest.as_deref().filter(|_| !self.doubted);
+        let mut stream = self.requests.stream(not_older, seconds).await?;
         self.sink
             .send(now(), Change::ListStarted(self.source))
             .await?;
@@ -170,7 +201,7 @@ impl Watch {
                     resource_version: Some(position),
                     initial_events_end: true,
                 } => {
-                    self.known = Some(position.clone());
+                    self.reach(&position)?;
                     self.sink
                         .send(received, Change::ListDone(self.source))
                         .await?;
@@ -190,6 +221,7 @@ impl Watch {
             let arrived = self.requests.page(next.as_deref()).await?;
             let page = arrived.page()?;
             if !started {
+                self.reach(&page.resource_version)?;
                 self.sink
                     .send(arrived.received, Change::ListStarted(self.source))
                     .await?;
@@ -202,7 +234,6 @@ impl Watch {
             }
             next = page.next;
             if next.is_none() {
-                self.known = Some(page.resource_version.clone());
                 self.sink
                     .send(arrived.received, Change::ListDone(self.source))
                     .await?;
@@ -214,6 +245,23 @@ impl Watch {
         }
     }
 
+    /// Notes the version of a list. One that is older than what was seen does not count, unless the most recent one was
+    /// asked for: then etcd was restored from a backup.
+    fn reach(&mut self, version: &str) -> Result<(), Failure> {
+        let before = self.newest.as_deref();
+        if let Some(before) = before.filter(|before| protocol::is_before(version, before)) {
+            let behind = Failure::Behind(version.to_owned(), before.to_owned());
+            if !std::mem::replace(&mut self.doubted, true) {
+                return Err(behind);
+            }
+            tracing::warn!(source = self.source.name(), "{behind}: the most recent");
+            self.sink.metrics.rewound(self.source.name());
+        }
+        self.doubted = false;
+        self.newest = Some(version.to_owned());
+        Ok(())
+    }
+
     /// Reads a watch to its end, which is always a stop.
     async fn follow(
         &mut self,
@@ -221,19 +269,43 @@ impl Watch {
         mut position: String,
     ) -> Result<Next, (Stop, Next)> {
         let opened = tokio::time::Instant::now();
+        let mut last = opened;
         let stop = loop {
-            let stop = match stream.next().await {
-                Ok((received, line)) => self.line(received, line, &mut position).await,
-                Err(failure) => Err(failure.into()),
+            let went = tokio::select! {
+                read = stream.next() => match read {
+                    Ok((received, line)) => {
+                        last = tokio::time::Instant::now();
+                        self.quiet = Duration::ZERO;
+                        self.line(received, line, &mut position).await
+                    }
+                    Err(failure) => Err(failure.into()),
+                },
+                step = self.audit.step() => self.go_on(step, &position).await,
             };
-            match stop {
-                Ok(()) => {
+            let went = match went {
+                Ok(()) => self.compare(&position).await,
+                stop => stop,
+            };
+            match went {
+                Ok(()) if last > opened => {
                     self.sound();
                     self.prove();
                 }
+                Ok(()) => {}
                 Err(stop) => break stop,
             }
         };
+        self.quiet += last.elapsed();
+        if self.quiet >= QUIET {
+            self.quiet = Duration::ZERO;
+            let source = self.source.name();
+            self.sink.metrics.restarted(source, Restart::Silent);
+            tracing::warn!(
+                source,
+                "neither events nor bookmarks came for {QUIET:?}; listing anew"
+            );
+            return Ok(Next::List);
+        }
         if opened.elapsed() >= STEADY {
             self.prove();
             if matches!(stop, Stop::Failed(Failure::Ended)) {
@@ -252,25 +324,32 @@ impl Watch {
         line: Line<'_>,
         position: &mut String,
     ) -> Result<(), Stop> {
-        let reached = match line {
-            Line::Applied(object) => {
-                let (change, triggered) = self.applied(object);
-                self.sink
-                    .send_triggered(received, triggered, change)
-                    .await?;
-                protocol::resource_version(object)
-            }
-            Line::Deleted(object) => {
-                self.sink.send(received, self.deleted(object)).await?;
-                protocol::resource_version(object)
-            }
+        let reached = match &line {
+            Line::Applied(object) | Line::Deleted(object) => protocol::resource_version(object),
             Line::Bookmark {
                 resource_version, ..
-            } => resource_version,
+            } => resource_version.clone(),
+            Line::Error(_) => None,
+        };
+        let reached = reached.filter(|it| !it.is_empty());
+        if let Some(reached) = &reached
+            && protocol::is_before(reached, position)
+        {
+            self.doubted = true;
+            return Err(Failure::Behind(reached.clone(), position.clone()).into());
+        }
+        let (change, triggered) = match line {
+            Line::Applied(object) => self.applied(object),
+            Line::Deleted(object) => (self.deleted(object), None),
+            Line::Bookmark { .. } => (Change::Confirmed(self.source), None),
             Line::Error(status) => return Err(Failure::refused(status, None).into()),
         };
-        if let Some(reached) = reached.filter(|it| !it.is_empty()) {
-            self.known = Some(reached.clone());
+        self.audit.changed(&change);
+        self.sink
+            .send_triggered(received, triggered, change)
+            .await?;
+        if let Some(reached) = reached {
+            self.newest = Some(reached.clone());
             *position = reached;
         }
         Ok(())

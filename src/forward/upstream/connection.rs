@@ -103,6 +103,14 @@ impl Ended {
         }
     }
 
+    /// Not every server says goodbye (RFC 8446 §6.1).
+    pub(super) fn of_stream(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::ByServer,
+            _ => Self::Broken(error),
+        }
+    }
+
     /// Is there nobody who waits, so that the server can be told?
     pub(super) const fn is_orderly(&self) -> bool {
         matches!(self, Self::Idle | Self::Left | Self::UsedUp)

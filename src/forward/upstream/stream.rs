@@ -64,7 +64,7 @@ pub(super) async fn drive(
         tokio::select! {
             biased;
             read = reader.read_buf(&mut exchange.input) => match read {
-                Err(error) => break Ended::Broken(error),
+                Err(error) => break Ended::of_stream(error),
                 Ok(0) => break Ended::ByServer,
                 Ok(_) => match exchange.take_replies() {
                     Err(error) => break Ended::Broken(error),
@@ -172,5 +172,44 @@ impl Exchange<'_> {
         self.input.drain(..self.input.len() - left);
         self.input.shrink_to(READ_BYTES);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{forward::upstream::connection::Connection, metrics::Metrics};
+    use prometheus_client::registry::Registry;
+    use std::mem;
+    use tokio::io::duplex;
+
+    #[tokio::test]
+    async fn no_id_is_used_twice_on_a_connection() {
+        let metrics = Metrics::new(&mut Registry::default()).forward;
+        let (near, mut far) = duplex(READ_BYTES);
+        let (connection, mut driver) = Connection::new();
+        let server = async {
+            let mut seen = vec![false; IDS];
+            while let Ok(len) = far.read_u16().await {
+                let mut message = vec![0; len.into()];
+                far.read_exact(&mut message).await.unwrap();
+                let id = u16::from_be_bytes([message[0], message[1]]);
+                assert!(!mem::replace(&mut seen[usize::from(id)], true));
+                far.write_u16(len).await.unwrap();
+                far.write_all(&message).await.unwrap();
+            }
+            assert_eq!(seen, vec![true; IDS]);
+        };
+        let ask = || connection.ask(vec![0x12, 0x34, 0, 0]);
+        let asker = async {
+            for _ in 0..IDS {
+                ask().await.unwrap();
+            }
+            assert!(ask().await.unwrap_err().was_in_use);
+            assert!(connection.is_closed());
+        };
+        let drive = drive(near, &mut driver, &metrics);
+        let (ended, (), ()) = tokio::join!(drive, server, asker);
+        assert!(matches!(ended, Ended::UsedUp), "{ended:?}");
     }
 }

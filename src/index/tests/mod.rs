@@ -13,6 +13,7 @@ pub(super) fn options() -> Options {
         endpoint_names: EndpointNames::Hostname,
         cluster_ip_endpoints: false,
         sources: vec![Source::Services, Source::EndpointSlices, Source::Namespaces],
+        staleness: None,
     }
 }
 

@@ -74,11 +74,12 @@ impl Watch {
                     next = Next::List;
                 }
             }
-            // An etcd restored from a backup counts from an older version on. A list without one is consistent.
+            // The server is behind the one that was asked before, or etcd was restored from a backup.
             failure if failure.says("Too large resource version") => {
-                self.known = None;
+                self.doubted = true;
                 next = Next::List;
             }
+            Failure::Behind(..) => next = Next::List,
             failure if listing => at_once = self.judge_streaming(failure),
             // The same position would bring the same line again.
             Failure::Nonsense(_) => next = Next::List,
@@ -127,7 +128,7 @@ impl Watch {
             Access::Denied(since) => since,
             Access::Lost => return false,
         };
-        let lost = self.known.is_none() || since.elapsed() >= DENIED_FOR;
+        let lost = self.newest.is_none() || since.elapsed() >= DENIED_FOR;
         self.access = if lost {
             Access::Lost
         } else {
@@ -213,6 +214,7 @@ const fn restart_reason(failure: &Failure) -> Restart {
         Failure::Refused { .. } => Restart::Refused,
         Failure::Silent(_) => Restart::Silent,
         Failure::Ended => Restart::Ended,
+        Failure::Behind(..) => Restart::Behind,
         Failure::Broken(_) | Failure::Nonsense(_) => Restart::Broken,
     }
 }

@@ -1,0 +1,111 @@
+//! Lists that break off, are malformed, or large.
+
+use crate::{
+    api_server::{ApiServer, Streaming},
+    world::{CONTROLLER, DB, World, service, shop, slice},
+};
+use serde_json::json;
+
+#[tokio::test(start_paused = true)]
+async fn k6_a_list_cut_at_any_octet_is_never_taken_for_the_whole() {
+    for streaming in [Streaming::On, Streaming::Refused] {
+        for cut in (0..1000).step_by(10) {
+            let server = ApiServer::start().await;
+            for n in 0..6 {
+                server.apply(&service(&format!("s{n}"), &format!("10.96.1.{n}")));
+            }
+            server.fault("services", |faults| {
+                faults.streaming = streaming;
+                faults.page_size = Some(4);
+                faults.cut = Some(cut);
+            });
+            let world = World::start(server);
+            // As long as the list is not whole, no name is said not to exist.
+            while world.ask("none.shop") == "SERVFAIL" {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            for n in 0..6 {
+                assert_eq!(
+                    world.ask(&format!("s{n}.shop")),
+                    format!("NOERROR 10.96.1.{n}")
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_what_a_newer_cluster_adds_is_ignored() {
+    let server = shop().await;
+    let mut of_names = slice("db-names", "db", CONTROLLER, &[]);
+    of_names["addressType"] = json!("FQDN");
+    of_names["endpoints"] = json!([{"addresses": ["example.org"], "hints": {"forMoons": [1]}}]);
+    let mut newer = service("newer", "10.96.0.60");
+    newer["spec"]["trafficDistribution"] = json!({"prefer": ["Moon"]});
+    newer["spec"]["type"] = json!("LunarIP");
+    newer["spec"]["ports"] =
+        json!([{"name": "q", "port": 443, "protocol": "QUIC", "appProtocol": {}}]);
+    server.apply(&of_names);
+    server.apply(&newer);
+    let world = World::start(server);
+    world.until("newer.shop", "NOERROR 10.96.0.60").await;
+    world.until("db.shop", DB).await;
+    assert_eq!(world.ask("other.db.shop"), "NXDOMAIN");
+    assert_eq!(world.feed.rejected_total("services"), 0);
+    assert_eq!(world.feed.rejected_total("endpointslices"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k14_k15_a_storm_of_events_is_published_in_batches() {
+    let server = shop().await;
+    for n in 0..2_000 {
+        server.apply(&service(&format!("s{n}"), "10.96.1.1"));
+    }
+    let world = World::start(server);
+    world.until("s1999.shop", "NOERROR 10.96.1.1").await;
+    let before = world.said().publications;
+    for n in 0..2_000 {
+        world.server.apply(&service(&format!("s{n}"), "10.96.1.2"));
+        world.server.delete("services", "shop", &format!("s{n}"));
+    }
+    let took = world.until("s1999.shop", "NXDOMAIN").await;
+    for n in 0..2_000 {
+        assert_eq!(world.ask(&format!("s{n}.shop")), "NXDOMAIN");
+    }
+    assert!(took <= std::time::Duration::from_secs(1), "{took:?}");
+    let publications = world.said().publications - before;
+    assert!(
+        publications <= 10_000 / 32,
+        "{publications} for 10,000 events"
+    );
+    assert_eq!(world.ask("db.shop"), DB);
+}
+
+/// No reader sees a part of what changes among the slices of one service.
+#[tokio::test(start_paused = true)]
+async fn k23_a_service_of_two_thousand_endpoints_that_all_change_is_whole_at_any_time() {
+    let server = shop().await;
+    server.apply(&service("big", "None"));
+    let slice_of = |n: usize, round: usize| {
+        let endpoints: Vec<_> = (0..100)
+            .map(|host| (format!("h-{n}-{host}"), format!("10.{round}.{n}.{host}")))
+            .collect();
+        let endpoints: Vec<_> = endpoints.iter().map(|(h, a)| (&**h, &**a)).collect();
+        slice(&format!("big-{n}"), "big", CONTROLLER, &endpoints)
+    };
+    for n in 0..20 {
+        server.apply(&slice_of(n, 0));
+    }
+    let world = World::start(server);
+    world.until("h-19-99.big.shop", "NOERROR 10.0.19.99").await;
+    world.until("none.shop", "NXDOMAIN").await;
+    for n in 0..20 {
+        world.server.apply(&slice_of(n, 1));
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        for (of, host) in [(0, 0), (n, 50), ((n + 1) % 20, 99), (19, 7)] {
+            let answer = world.ask(&format!("h-{of}-{host}.big.shop"));
+            assert!(answer.starts_with("NOERROR 10."), "{answer}");
+        }
+    }
+    world.until("h-19-99.big.shop", "NOERROR 10.1.19.99").await;
+}
