@@ -140,6 +140,7 @@ async fn the_document_lists_every_family_and_no_other() {
             name: name.to_owned(),
             round_trip: Some(Duration::from_millis(1)),
             down: false,
+            looping: false,
         };
         ["192.0.2.53:53", "tcp://192.0.2.53:53"]
             .map(upstream)

@@ -9,16 +9,23 @@ mod support;
 
 use gapless::{
     forward::{Failure, Forwarder, Held, Limits, Options, Route, Server, Transport, ZoneRoute},
-    lifecycle::Tasks,
+    lifecycle::{Drain, Tasks},
     metrics::{Forward, Ignored, Metrics},
     wire::{NameKey, Query, Question, ReplyEdns},
 };
 use hickory_proto::op::Message;
 use prometheus_client::registry::Registry;
 use rand::{SeedableRng, rngs::StdRng};
-use std::{collections::HashSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use support::upstream::{Act, Asked, FakeUpstream, Lie};
 use tokio::{
+    net::UdpSocket,
+    sync::watch,
     task::JoinSet,
     time::{Instant, advance, sleep},
 };
@@ -28,6 +35,9 @@ const ZONE: &str = "
     www.example.org. 60 IN A 192.0.2.1
     once.example.org. 0 IN A 192.0.2.2
     alias.example.org. 60 IN CNAME www.example.org.";
+
+/// Who asks, where it does not matter.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 const WWW: &str = "www.example.org. 60 IN A 192.0.2.1";
 
@@ -39,6 +49,7 @@ struct Bench {
 
 fn bench(change: impl FnOnce(&mut Options)) -> Bench {
     let mut options = Options::default();
+    options.limits.per_client = usize::MAX; // all ask from one address
     change(&mut options);
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry).forward;
@@ -104,7 +115,10 @@ impl Bench {
     }
 
     async fn ask(&self, name: &str) -> Result<Vec<String>, Failure> {
-        let outcome = self.forwarder.resolve(&a(name), Route::Default).await;
+        let outcome = self
+            .forwarder
+            .resolve(&a(name), Route::Default, CLIENT)
+            .await;
         outcome.map(|held| lines(&held, name))
     }
 
@@ -184,7 +198,10 @@ async fn a_negative_answer_of_the_clusters_dns_is_not_kept_and_has_a_ttl_of_zero
     let bench = bench(|options| options.cluster_dns = vec![upstream.address.into()]);
     for asked in 1..=2 {
         let question = a("gone.example.org.");
-        let outcome = bench.forwarder.resolve(&question, Route::ClusterDns).await;
+        let outcome = bench
+            .forwarder
+            .resolve(&question, Route::ClusterDns, CLIENT)
+            .await;
         let soa = "example.org. 0 IN SOA ns.example.org. admin.example.org. 1 2 3 4 60";
         assert_eq!(
             lines(&outcome.unwrap(), "gone.example.org."),
@@ -212,17 +229,14 @@ async fn ask_10_000_times(waiters: usize) -> (usize, usize) {
     upstream.always(Act::Hold);
     let bench = bench(|options| {
         options.upstreams = vec![upstream.address.into()];
-        options.limits = Limits {
-            waiters,
-            ..Limits::default()
-        };
+        options.limits.waiters = waiters;
     });
     let mut askers = JoinSet::new();
     for _ in 0..10_000 {
         let forwarder = bench.forwarder.clone();
         askers.spawn(async move {
             forwarder
-                .resolve(&a("www.example.org"), Route::Default)
+                .resolve(&a("www.example.org"), Route::Default, CLIENT)
                 .await
         });
     }
@@ -261,7 +275,7 @@ async fn over_the_limit_of_flights_another_question_is_refused() {
     let forwarder = bench.forwarder.clone();
     let first = tokio::spawn(async move {
         forwarder
-            .resolve(&a("www.example.org"), Route::Default)
+            .resolve(&a("www.example.org"), Route::Default, CLIENT)
             .await
     });
     upstream.until_asked(1).await;
@@ -282,7 +296,7 @@ async fn an_asker_that_goes_away_does_not_take_the_answer_with_it() {
     let forwarder = bench.forwarder.clone();
     let first = tokio::spawn(async move {
         forwarder
-            .resolve(&a("www.example.org"), Route::Default)
+            .resolve(&a("www.example.org"), Route::Default, CLIENT)
             .await
     });
     upstream.until_asked(1).await;
@@ -661,11 +675,18 @@ async fn routes_do_not_share_answers() {
     ] {
         let held = bench.forwarder.held(&question, route, None, now());
         assert!(held.is_none(), "{route:?}");
-        let entry = bench.forwarder.resolve(&question, route).await.unwrap();
+        let entry = bench
+            .forwarder
+            .resolve(&question, route, CLIENT)
+            .await
+            .unwrap();
         let answer = format!("www.example.org. 30 IN A {address}");
         assert_eq!(lines(&entry, "www.example.org."), ["NoError", &answer]);
     }
-    let nobody = bench.forwarder.resolve(&question, Route::Zone(1)).await;
+    let nobody = bench
+        .forwarder
+        .resolve(&question, Route::Zone(1), CLIENT)
+        .await;
     assert_eq!(nobody.err(), Some(Failure::NoUpstreams));
     assert_eq!(bench.held("www.example.org."), ok(&[WWW]).ok());
 }
@@ -691,7 +712,7 @@ async fn do_and_cd_are_asked_and_kept_apart() {
         );
         bench
             .forwarder
-            .resolve(&question, Route::Default)
+            .resolve(&question, Route::Default, CLIENT)
             .await
             .unwrap();
         expected.push((dnssec_ok, checking_disabled));
@@ -754,7 +775,7 @@ async fn all_upstreams_dead_for_ten_minutes_every_held_name_is_answered() {
                 let question = a(&format!("n{n}.example.org"));
                 let held = match forwarder.held(&question, Route::Default, None, now()) {
                     Some(held) => Ok(held),
-                    None => forwarder.resolve(&question, Route::Default).await,
+                    None => forwarder.resolve(&question, Route::Default, CLIENT).await,
                 };
                 assert!(asked_at.elapsed() <= Duration::from_millis(1810));
                 held.map(|held| held.entry.rcode())
@@ -784,7 +805,10 @@ async fn askers_of_a_stale_answer_are_one_question_and_wait_together() {
         let forwarder = bench.forwarder.clone();
         askers.spawn(async move {
             let question = a("www.example.org");
-            let held = forwarder.resolve(&question, Route::Default).await.unwrap();
+            let held = forwarder
+                .resolve(&question, Route::Default, CLIENT)
+                .await
+                .unwrap();
             (held.stale, begun.elapsed().as_millis() / 10 * 10)
         });
     }
@@ -808,7 +832,8 @@ async fn over_the_limit_of_flights_a_stale_answer_is_given_at_once() {
     advance(Duration::from_secs(60)).await;
     upstream.always(Act::Silent);
     let forwarder = bench.forwarder.clone();
-    let other = tokio::spawn(async move { forwarder.resolve(&a("other"), Route::Default).await });
+    let other =
+        tokio::spawn(async move { forwarder.resolve(&a("other"), Route::Default, CLIENT).await });
     upstream.until_asked(2).await;
     let begun = Instant::now();
     let stale = ok(&["www.example.org. 30 IN A 192.0.2.1"]);
@@ -850,7 +875,7 @@ async fn u20_other_upstreams_take_over_between_two_questions_and_those_that_stay
     let mut under_way = JoinSet::new();
     under_way.spawn(async move {
         let question = a("www.example.org.");
-        forwarder.resolve(&question, Route::Default).await
+        forwarder.resolve(&question, Route::Default, CLIENT).await
     });
     former.until_asked(1).await;
     bench.forwarder.replace_upstreams(&[stays.address.into()]);
@@ -877,4 +902,146 @@ async fn u20_other_upstreams_take_over_between_two_questions_and_those_that_stay
     bench.forwarder.replace_upstreams(&[]);
     let nobody = bench.ask("other.example.org.").await;
     assert_eq!(nobody, Err(Failure::NoUpstreams));
+}
+
+/// Question `n` of a client that asks for names without end.
+fn random(n: usize) -> Question {
+    a(&format!("{n:08x}.example.org."))
+}
+
+#[tokio::test(start_paused = true)]
+async fn b9_18_a_client_that_floods_has_its_share_and_the_others_are_answered() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    let bench = bench(|options| {
+        options.upstreams = vec![upstream.address.into()];
+        options.limits = Limits::default();
+    });
+    upstream.always(Act::Silent);
+    let (flooder, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+    let mut flood = JoinSet::new();
+    for n in 0..10_000 {
+        let forwarder = bench.forwarder.clone();
+        flood.spawn(async move { forwarder.resolve(&random(n), Route::Default, flooder).await });
+    }
+    for _ in 256..10_000 {
+        let refused = flood.join_next().await.unwrap().unwrap();
+        assert_eq!(refused.unwrap_err(), Failure::ShareUsedUp);
+    }
+    let page = bench.page();
+    let refused = "gapless_forward_limited_total{limit=\"client\"} 9744\n";
+    assert!(page.contains(refused), "{page}");
+    upstream.until_asked(256).await;
+    upstream.always(Act::Answer);
+    let question = a("www.example.org.");
+    let answer = bench.forwarder.resolve(&question, Route::Default, other);
+    assert_eq!(
+        lines(&answer.await.unwrap(), "www.example.org.")[1..],
+        [WWW]
+    );
+    // What is held is given to it all the same, and past its time too.
+    let resolve = || bench.forwarder.resolve(&question, Route::Default, flooder);
+    assert!(!resolve().await.unwrap().stale);
+    upstream.always(Act::Silent);
+    advance(Duration::from_secs(61)).await;
+    while flood.join_next().await.is_some() {}
+    let asked = upstream.asked().udp;
+    for n in 0..256 {
+        let forwarder = bench.forwarder.clone();
+        let name = random(20_000 + n);
+        flood.spawn(async move { forwarder.resolve(&name, Route::Default, flooder).await });
+    }
+    upstream.until_asked(asked + 256).await;
+    let begun = Instant::now();
+    assert!(resolve().await.unwrap().stale);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_its_asker_has_left_is_in_his_share_until_it_ends() {
+    let upstream = FakeUpstream::start(ZONE).await;
+    upstream.always(Act::Hold);
+    let bench = bench(|options| {
+        options.upstreams = vec![upstream.address.into()];
+        options.limits.per_client = 1;
+    });
+    let forwarder = bench.forwarder.clone();
+    let mut left = JoinSet::new();
+    left.spawn(async move { forwarder.resolve(&random(1), Route::Default, CLIENT).await });
+    upstream.until_asked(1).await;
+    left.shutdown().await;
+    let refused = bench.ask("www.example.org.").await;
+    assert_eq!(refused, Err(Failure::ShareUsedUp));
+    upstream.release();
+    while bench.held("00000001.example.org.").is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.ask("www.example.org.").await, ok(&[WWW]));
+}
+
+/// A resolver that answers NXDOMAIN itself, or asks the forwarder that asks it.
+async fn second_resolver(socket: UdpSocket, first: Forwarder, circle: watch::Receiver<bool>) {
+    let (socket, mut under_way) = (Arc::new(socket), JoinSet::new());
+    let mut packet = [0; 1232];
+    while let Ok((len, client)) = socket.recv_from(&mut packet).await {
+        let (socket, first, in_circle) = (Arc::clone(&socket), first.clone(), *circle.borrow());
+        let mut reply = packet[..len].to_vec();
+        under_way.spawn(async move {
+            let question = Query::parse(&reply).unwrap().question;
+            reply[2] |= 0x80;
+            reply[3] = 3;
+            if in_circle {
+                // As the engine does with every question.
+                let refused = first.refused(&question, Route::Default, CLIENT, now());
+                let outcome = match refused {
+                    Some(outcome) => outcome,
+                    None => first.resolve(&question, Route::Default, CLIENT).await,
+                };
+                assert!(outcome.is_err());
+                reply[3] = 2;
+            }
+            drop(socket.send_to(&reply, client).await);
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn u19_a_loop_costs_three_packets_a_name_until_it_is_found_and_ends_by_itself() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let upstream = Server::from(socket.local_addr().unwrap());
+    let bench = bench(|options| options.upstreams = vec![upstream.clone()]);
+    let (circle, in_circle) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(second_resolver(socket, bench.forwarder.clone(), in_circle));
+    tasks.spawn(bench.forwarder.clone().find_loops(Drain::new()));
+    let sent = || {
+        let page = bench.page();
+        let sent = page.split_once("gapless_upstream_questions_total{transport=\"udp\"} ");
+        let (sent, _) = sent.unwrap().1.split_once('\n').unwrap();
+        sent.parse::<usize>().unwrap()
+    };
+    let loops = |loops: u8| {
+        let line = format!("gapless_upstream_looping{{upstream=\"{upstream}\"}} {loops}\n");
+        bench.page().contains(&line)
+    };
+    // At the start there is no loop.
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!((sent(), loops(0)), (1, true));
+    // Then there is one. Nobody knows yet.
+    circle.send_replace(true);
+    let began = Instant::now();
+    assert_eq!(bench.ask("a.example.org.").await, Err(Failure::NoAnswer));
+    assert_eq!((began.elapsed().as_secs(), sent()), (4, 4));
+    // It is found half a minute after the last probe, and no question is sent into it any more.
+    sleep(Duration::from_secs(26)).await;
+    assert_eq!((sent(), loops(1)), (5, true));
+    let began = Instant::now();
+    assert_eq!(bench.ask("b.example.org.").await, Err(Failure::Loop));
+    assert_eq!((began.elapsed(), sent()), (Duration::ZERO, 5));
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!((sent(), loops(1)), (7, true));
+    // It is gone, and so is the upstream's bad name.
+    circle.send_replace(false);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!((sent(), loops(0)), (8, true));
+    assert_eq!(bench.ask("b.example.org.").await, code("NXDomain"));
 }

@@ -220,6 +220,25 @@ fn documents_name_tests_that_exist() {
     }
 }
 
+/// The table of limits has a cell for everything, and its keys are the configuration's.
+#[test]
+fn the_table_of_limits_names_keys_that_exist() {
+    let read = |document| fs::read_to_string(root().join(document)).expect(document);
+    let (operations, configuration) = (read("docs/operations.md"), read("docs/configuration.md"));
+    let (_, limits) = operations.split_once("## Limits\n").expect("the table");
+    let rows = limits.lines().filter(|line| line.starts_with("| "));
+    for row in rows.skip(1) {
+        let cells: Vec<_> = row.split(" | ").collect();
+        assert_eq!(cells.len(), 7, "{row}");
+        for key in cells[3].split('`').skip(1).step_by(2) {
+            assert!(
+                configuration.contains(&format!("| `{key}` |")),
+                "docs/operations.md: there is no key {key}"
+            );
+        }
+    }
+}
+
 /// A metric is named by its family, or by a sample of it.
 #[test]
 fn documents_name_metrics_that_exist() {

@@ -109,7 +109,9 @@ fn question(name: &str) -> Question {
 /// The code of the answer.
 async fn ask(forwarder: &Forwarder, name: &str) -> Result<u8, Failure> {
     let question = question(name);
-    let held = forwarder.resolve(&question, Route::Default).await?;
+    let held = forwarder
+        .resolve(&question, Route::Default, [127, 0, 0, 1].into())
+        .await?;
     let mut query = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     query.extend_from_slice(question.name.as_bytes());
     query.extend_from_slice(&[0, 1, 0, 1]);

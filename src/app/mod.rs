@@ -172,6 +172,8 @@ impl Bound {
                 system.follow(forward.clone(), metrics.forward.clone(), drain.clone()),
             );
         }
+        let find_loops = forward.clone().find_loops(drain.clone());
+        tasks.essential("loop detection", find_loops);
         let engine = options::engine(&config, hosts, listeners.local_addrs());
         let engine = Engine::new(reader.clone(), forward, metrics.queries.clone(), engine);
 

@@ -196,6 +196,10 @@ pub(super) fn forward(config: &Config, roots: Roots, upstreams: &[Server]) -> fo
         limits: Limits {
             flights: config.forward.max_in_flight,
             waiters: config.forward.max_waiters,
+            per_client: config
+                .forward
+                .max_in_flight_per_client
+                .unwrap_or(usize::MAX),
         },
     }
 }
@@ -212,7 +216,7 @@ mod tests {
     fn what_bounds_the_cache_and_the_connections_is_passed_on() {
         let text = "tcp: {max_connections: 1, max_connections_per_client: 2, max_queries_per_connection: 3, idle_timeout: 4s}\n\
                     udp: {workers: 5}\n\
-                    forward: {upstreams: [192.0.2.1], max_in_flight: 6, max_waiters: 7, trust_ad: true,\n\
+                    forward: {upstreams: [192.0.2.1], max_in_flight: 6, max_waiters: 7, max_in_flight_per_client: 13, trust_ad: true,\n\
                     \x20 routes: [{zones: [a.example], upstreams: [192.0.2.3], trust_ad: true}]}\n\
                     cluster: {dns: [192.0.2.2]}\n\
                     cache: {size: 8MiB, max_ttl: 9s, max_negative_ttl: 10s, max_stale: 12s, prefetch: false, max_answer: 11KiB}\n";
@@ -247,6 +251,7 @@ mod tests {
             limits: Limits {
                 flights: 6,
                 waiters: 7,
+                per_client: 13,
             },
         };
         let upstreams = &config.forward.upstreams;

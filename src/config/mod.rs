@@ -228,6 +228,8 @@ pub struct Forward {
     pub tls_ca: Option<PathBuf>,
     /// Questions under way.
     pub max_in_flight: usize,
+    /// Questions asked upstream for one client address; `None` for no bound of its own.
+    pub max_in_flight_per_client: Option<usize>,
     /// Clients that wait for one question.
     pub max_waiters: usize,
     /// Whether an upstream's AD flag is passed on.

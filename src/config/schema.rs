@@ -441,6 +441,12 @@ fn forward(forward: &mut Section<'_>, flags: &Serve, domain: &NameKey) -> Forwar
             4096,
             "Questions under way upstream, each with up to 3 file descriptors; more are SERVFAIL at once. At 20 ms an answer this allows 200,000 a second.",
         ),
+        max_in_flight_per_client: forward.key(
+            "max_in_flight_per_client",
+            Or("off", Count(1..=65_536)),
+            Some(256),
+            "Questions asked upstream for one client address, over UDP, TCP and HTTPS together; more are SERVFAIL at once, so that a pod that asks for names without end leaves places to the others. Raise it where many clients have one address.",
+        ),
         max_waiters: forward.key(
             "max_waiters",
             Count(1..=65_536),

@@ -4,7 +4,7 @@ use super::{Asked, Engine, MAX_MESSAGE, chase, identity};
 use crate::{
     answer::{self, Answer, Elsewhere, Verdict},
     cache::Recent,
-    forward::{Held, Route},
+    forward::{Failure, Held, Route},
     index::Snapshot,
     metrics::{Origin, Transport},
     wire::{
@@ -175,7 +175,12 @@ impl<'x> Exchange<'x> {
             // RFC 1035 §4.1.1: no recursion was desired, and there is no data of our own.
             return Step::Done(self.error(&query, Rcode::Refused, None, Origin::Local, out));
         }
-        Step::Forward(query, forward)
+        let (forwarder, client) = (&self.engine.forward, self.asked.client.ip());
+        match forwarder.refused(&query.question, forward.route, client, now) {
+            Some(Ok(held)) => Step::Done(self.forwarded(&query, &held, Origin::Cache, now, out)),
+            Some(Err(failure)) => Step::Done(self.failed(&query, failure, out)),
+            None => Step::Forward(query, forward),
+        }
     }
 
     /// Asks others, and writes what comes of it.
@@ -189,7 +194,8 @@ impl<'x> Exchange<'x> {
             name: forward.answer.name.clone(),
             ..query.question.clone()
         };
-        let result = self.engine.forward.resolve(&question, forward.route).await;
+        let (forwarder, client) = (&self.engine.forward, self.asked.client.ip());
+        let result = forwarder.resolve(&question, forward.route, client).await;
         let now = tokio::time::Instant::now().into_std();
         match result {
             Ok(held) if forward.answer.is_bare() => {
@@ -211,14 +217,13 @@ impl<'x> Exchange<'x> {
                     rcode,
                 })
             }
-            Err(failure) => self.error(
-                query,
-                Rcode::ServFail,
-                Some(failure.ede()),
-                Origin::Upstream,
-                out,
-            ),
+            Err(failure) => self.failed(query, failure, out),
         }
+    }
+
+    fn failed(&self, query: &Query<'_>, failure: Failure, out: &mut [u8]) -> Option<Done> {
+        let ede = Some(failure.ede());
+        self.error(query, Rcode::ServFail, ede, Origin::Upstream, out)
     }
 
     fn forwarded(

@@ -70,8 +70,20 @@ impl Upstreams {
             name: upstream.to_string(),
             round_trip: health.round_trip(),
             down: health.is_down(),
+            looping: upstream.standing.loops(),
         });
         each.collect()
+    }
+
+    /// Does nobody of them answer but by asking this server?
+    pub(super) fn all_loop(&self) -> bool {
+        self.servers.iter().all(|it| it.standing.loops())
+    }
+
+    fn order(&self, now: Instant) -> Vec<usize> {
+        let mut order = self.choice.order(now);
+        order.retain(|it| !self.servers[*it].standing.loops());
+        order
     }
 }
 
@@ -171,7 +183,7 @@ pub(super) async fn ask(
     let mut exchange = Exchange {
         upstreams,
         metrics,
-        plan: Plan::new(upstreams.choice.order(started)),
+        plan: Plan::new(upstreams.order(started)),
         unable: None,
         network_only: true,
     };

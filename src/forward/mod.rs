@@ -1,5 +1,5 @@
 //! Everything that leaves the node: a question without an answer in the cache goes to its route's upstreams, once for all
-//! who ask it. It chooses no route, and does not know who asks.
+//! who ask it. It chooses no route, and of who asks it knows the address whose share is counted.
 //!
 //! ```text
 //! held ────▶ cache · failures ── known ─▶ entry        (any thread, without waiting)
@@ -15,9 +15,11 @@ mod exchange;
 mod failures;
 mod held;
 mod inflight;
+mod loops;
 mod query;
 mod resolv_conf;
 mod server;
+mod shares;
 mod stale;
 mod upstream;
 
@@ -30,24 +32,32 @@ pub use upstream::{BadRoots, Roots};
 
 use crate::{
     cache::{self, Bounds, Cache, Entry, Key, Recent},
-    lifecycle::Tasks,
-    metrics::{self, Limit},
-    wire::{Ede, Question},
+    lifecycle::{Drain, Tasks},
+    metrics::{self, Limit, Sent},
+    wire::{CLASS_IN, Ede, NameKey, Question, rtype},
 };
 use arc_swap::ArcSwap;
 use exchange::Upstreams;
 use failures::Failures;
+use futures::future::join_all;
 use inflight::{Flight, Inflight, Seat, Waiter};
-use query::Draw;
-use rand::rngs::StdRng;
+use loops::{FIRST_SUSPECT, PROBE_PATIENCE, Probes};
+use query::{Draw, Heard, Outgoing};
+use rand::{RngExt as _, rngs::StdRng};
+use shares::{Share, Shares};
 use stale::{CLIENT_PATIENCE, State};
 use std::{
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
-use tokio::{runtime::Handle, time::timeout};
-use upstream::Dialer;
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{timeout, timeout_at},
+};
+use upstream::{Dialer, Upstream};
 
 /// Where a question goes. An answer learnt on one route never serves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,9 +144,15 @@ pub enum Failure {
     /// A limit of this server's was met.
     #[error("too many questions under way")]
     Overloaded,
+    /// The client has its share of questions under way.
+    #[error("this client has too many questions under way")]
+    ShareUsedUp,
     /// The route has no upstreams.
     #[error("no upstream is configured")]
     NoUpstreams,
+    /// A question of this server's own came back, or every upstream of the route sends questions back.
+    #[error("a forwarding loop: upstreams send questions back here")]
+    Loop,
     /// The exchange ended without an outcome: the process ends, or it is at fault.
     #[error("the question was dropped")]
     Dropped,
@@ -152,7 +168,12 @@ impl Failure {
             Self::NoAnswer => Ede::new(NO_REACHABLE_AUTHORITY, "no upstream answered"),
             Self::Unreachable => Ede::new(NETWORK_ERROR, "no upstream could be reached"),
             Self::Overloaded => Ede::new(OTHER, "too many questions under way"),
+            Self::ShareUsedUp => Ede::new(OTHER, "this client has too many questions under way"),
             Self::NoUpstreams => Ede::new(OTHER, "no upstream is configured"),
+            Self::Loop => Ede::new(
+                OTHER,
+                "a forwarding loop: upstreams send questions back here",
+            ),
             Self::Dropped => Ede::new(OTHER, "the question was dropped"),
         }
     }
@@ -166,6 +187,7 @@ type Outcome = Result<Arc<Entry>, Failure>;
 pub struct Forwarder {
     shared: Arc<Shared>,
     inflight: Arc<Inflight<Outcome>>,
+    shares: Arc<Shares>,
     tasks: Tasks,
 }
 
@@ -175,6 +197,9 @@ struct Shared {
     prefetch: bool,
     cache: Cache,
     failures: Failures,
+    probes: Arc<Probes>,
+    /// An upstream is suspected that was not, or there are other ones.
+    suspicion: Notify,
     rng: Mutex<StdRng>,
     metrics: metrics::Forward,
     /// Where questions are asked; known from the first one on, before which there is nothing to refresh.
@@ -220,6 +245,8 @@ impl Forwarder {
             prefetch: options.prefetch,
             cache,
             failures: Failures::new(),
+            probes: <_>::default(),
+            suspicion: Notify::new(),
             rng: Mutex::new(rng),
             metrics,
             runtime: OnceLock::new(),
@@ -232,8 +259,15 @@ impl Forwarder {
         Self {
             shared: Arc::new(shared),
             inflight: Inflight::new(options.limits),
+            shares: Shares::new(options.limits.per_client),
             tasks,
         }
+    }
+
+    /// Looks for upstreams that send questions back here, until the drain: at the start, when there are other upstreams, and
+    /// when a question came to no answer.
+    pub async fn find_loops(self, drain: Drain) {
+        drain.run_until_cancelled(self.shared.find_loops()).await;
     }
 
     /// Has this route any upstream?
@@ -248,6 +282,7 @@ impl Forwarder {
         if let Some(configured) = self.shared.configured(Route::Default) {
             let replaced = configured.upstreams.load().replaced_by(servers);
             configured.upstreams.store(Arc::new(replaced));
+            self.shared.suspicion.notify_one();
         }
     }
 
@@ -285,9 +320,41 @@ impl Forwarder {
         }
     }
 
+    /// What is given at `now` to a question that must not be asked: one of this server's own that came back, or one of a client
+    /// that has its share under way, which gets an older answer if one is held. `None` if it may be asked.
+    pub fn refused(
+        &self,
+        question: &Question,
+        route: Route,
+        client: IpAddr,
+        now: Instant,
+    ) -> Option<Result<Held, Failure>> {
+        if self.shared.probes.came_back(&question.name) {
+            return Some(Err(Failure::Loop));
+        }
+        if !self.shares.is_used_up(client) {
+            return None;
+        }
+        self.shared.metrics.limited(Limit::Client);
+        let past = self
+            .shared
+            .cache
+            .get(&Key::new(question, route.number()), now);
+        let held = past.map(|entry| match entry.is_current(now) {
+            true => Held::current(entry), // it has just come
+            false => Held::stale(entry),
+        });
+        Some(held.ok_or(Failure::ShareUsedUp))
+    }
+
     /// The answer, with whatever it takes: within some 4 s, or 1.8 s if an older one is held. Dropping the future leaves
-    /// the question on its way, for others and for the cache.
-    pub async fn resolve(&self, question: &Question, route: Route) -> Result<Held, Failure> {
+    /// the question on its way, for others and for the cache, and in the client's share.
+    pub async fn resolve(
+        &self,
+        question: &Question,
+        route: Route,
+        client: IpAddr,
+    ) -> Result<Held, Failure> {
         if !self.has_upstreams(route) {
             return Err(Failure::NoUpstreams);
         }
@@ -298,10 +365,11 @@ impl Forwarder {
         let key = Key::new(question, route.number());
         let past = self.shared.cache.get(&key, asked_at);
         let Some(stale) = past.filter(|entry| !entry.is_current(asked_at)) else {
-            let outcome = self.board(&key, question, route)?.outcome().await;
+            let waiter = self.board(&key, question, route, client)?;
+            let outcome = waiter.outcome().await;
             return outcome.unwrap_or(Err(Failure::Dropped)).map(Held::current);
         };
-        if let Ok(waiter) = self.board(&key, question, route) {
+        if let Ok(waiter) = self.board(&key, question, route, client) {
             match timeout(CLIENT_PATIENCE, waiter.outcome()).await {
                 Ok(Some(Ok(entry))) if exchange::is_answer(entry.rcode().into()) => {
                     return Ok(Held::current(entry));
@@ -314,20 +382,26 @@ impl Forwarder {
         Ok(Held::stale(stale))
     }
 
-    /// A seat on the flight of this question, which is under way by then.
+    /// A seat on the flight of this question, which is under way by then. It is in the share of the client who leads, for as
+    /// long as it takes; who waits needs a place in his for no longer than it takes to find that out.
     fn board(
         &self,
         key: &Key,
         question: &Question,
         route: Route,
+        client: IpAddr,
     ) -> Result<Waiter<Outcome>, Failure> {
+        let Some(share) = self.shares.take(client) else {
+            self.shared.metrics.limited(Limit::Client);
+            return Err(Failure::ShareUsedUp);
+        };
         let met = match self.inflight.join(key) {
             Seat::Leader(flight, waiter) => {
                 self.shared.runtime.get_or_init(Handle::current);
                 // The last flight may have landed since the asker looked.
                 match self.shared.known(key, now()) {
                     Some(outcome) => flight.land(outcome),
-                    None => self.take_off(flight, question, route),
+                    None => self.take_off(flight, question, route, Some(share)),
                 }
                 return Ok(waiter);
             }
@@ -345,7 +419,7 @@ impl Forwarder {
         match self.inflight.join(key) {
             Seat::Leader(flight, _) => {
                 let _within = runtime.enter();
-                self.take_off(flight, question, route);
+                self.take_off(flight, question, route, None);
             }
             Seat::Waiter(_) | Seat::TooManyWaiters => {} // under way already
             Seat::TooManyFlights => {
@@ -357,9 +431,16 @@ impl Forwarder {
     }
 
     /// Asks in a task of its own, which no asker can cancel.
-    fn take_off(&self, flight: Flight<Outcome>, question: &Question, route: Route) {
+    fn take_off(
+        &self,
+        flight: Flight<Outcome>,
+        question: &Question,
+        route: Route,
+        share: Option<Share>,
+    ) {
         let (shared, question) = (Arc::clone(&self.shared), question.clone());
         drop(self.tasks.brief(async move {
+            let _share = share;
             let outcome = shared.ask(&question, route).await;
             flight.land(outcome);
         }));
@@ -386,6 +467,9 @@ impl Shared {
             trust_ad,
         } = self.configured(route).ok_or(Failure::NoUpstreams)?;
         let upstreams = upstreams.load_full();
+        if upstreams.all_loop() {
+            return Err(Failure::Loop);
+        }
         let asked = exchange::ask(&upstreams, question, || self.draw(), &self.metrics).await;
         let (key, now) = (Key::new(question, route.number()), now());
         let outcome = asked.map(|response| Arc::new(Entry::new(response, *bounds, *trust_ad, now)));
@@ -395,6 +479,7 @@ impl Shared {
                 self.cache.put(&key, Arc::clone(entry));
             }
             _ => {
+                self.suspect(&upstreams, &question.name);
                 if let Some(held) = self.cache.get(&key, now) {
                     held.refresh_failed(now);
                 }
@@ -404,8 +489,77 @@ impl Shared {
         outcome
     }
 
+    /// A question came to no answer: does it go in a circle?
+    fn suspect(&self, upstreams: &Upstreams, name: &NameKey) {
+        let each = upstreams.servers.iter();
+        if each.fold(false, |news, it| it.standing.suspect(name) | news) {
+            self.suspicion.notify_one();
+        }
+    }
+
+    async fn find_loops(&self) {
+        let first = NameKey::from_text(FIRST_SUSPECT).expect("a name");
+        loop {
+            let routes = self.routes.iter().map(|it| it.upstreams.load_full());
+            let routes: Vec<_> = routes.collect();
+            if let Some(default) = routes.first() {
+                for new in default.servers.iter().filter(|it| it.standing.is_new()) {
+                    new.standing.suspect(&first);
+                }
+            }
+            let upstreams = || routes.iter().flat_map(|it| &it.servers);
+            let now = tokio::time::Instant::now();
+            let due = upstreams().filter_map(|it| Some((it, it.standing.begin(now)?)));
+            join_all(due.map(|(it, below)| self.probe(it, below))).await;
+            let next = upstreams().filter_map(|it| it.standing.probe_at(now)).min();
+            drop(routes);
+            let suspicion = self.suspicion.notified();
+            match next {
+                Some(next) => drop(timeout_at(next, suspicion).await),
+                None => suspicion.await,
+            }
+        }
+    }
+
+    /// Asks an upstream what only this server can know, and judges it by whether that is asked here.
+    async fn probe(&self, upstream: &Upstream, below: NameKey) {
+        let probe = self.probes.begin(self.rng().random(), &below);
+        let question = Question {
+            name: probe.name().clone(),
+            qtype: rtype::A,
+            qclass: CLASS_IN,
+            dnssec_ok: false,
+            checking_disabled: false,
+        };
+        let query = Outgoing::new(&question, true, self.draw());
+        let heard = timeout(PROBE_PATIENCE, upstream.ask(&query, false, &self.metrics)).await;
+        let answered =
+            matches!(heard, Ok(Heard::Reply(reply)) if exchange::is_answer(reply.rcode()));
+        self.metrics.sent(match answered {
+            true => Sent::Answered,
+            false => Sent::Unable,
+        });
+        let was = upstream.standing.loops();
+        if !upstream.standing.judge(probe.came_back(), answered) {
+            return;
+        }
+        if was {
+            tracing::info!(%upstream, "no longer sends questions back to this server; it is asked again");
+        } else {
+            tracing::warn!(
+                %upstream, probe = %probe.name(),
+                "sends questions back to this server, in a circle, and is not asked until that ends; expected a server that \
+                 forwards elsewhere (see forward.upstreams)"
+            );
+        }
+    }
+
     fn draw(&self) -> Draw {
-        Draw::new(&mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+        Draw::new(&mut *self.rng())
+    }
+
+    fn rng(&self) -> MutexGuard<'_, StdRng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

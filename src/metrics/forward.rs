@@ -61,6 +61,8 @@ pub enum Limit {
     Flights,
     /// Askers waiting for one of them.
     Waiters,
+    /// Questions of one client.
+    Client,
     /// Questions under way over the connections to one upstream: this one waits.
     Connections,
 }
@@ -85,7 +87,7 @@ const IGNORED: [&str; 6] = [
 ];
 /// Answers with data; NXDOMAIN and NODATA.
 const KINDS: [&str; 2] = ["positive", "negative"];
-const LIMITS: [&str; 3] = ["flights", "waiters", "connections"];
+const LIMITS: [&str; 4] = ["flights", "waiters", "client", "connections"];
 
 /// The size of the cache, of each of [`KINDS`]: entries, octets, evictions so far.
 type ReadSize = Box<dyn Fn() -> [[u64; 3]; 2] + Send + Sync>;
@@ -96,7 +98,7 @@ pub struct Forward {
     sends: [Counter; 4],
     sent: [Counter; 6],
     ignored: [Counter; 6],
-    limited: [Counter; 3],
+    limited: [Counter; 4],
     resolv_conf: [Counter; 2],
     /// What is counted of connections.
     pub connections: Connections,

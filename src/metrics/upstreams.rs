@@ -18,6 +18,8 @@ pub struct Upstream {
     pub round_trip: Option<Duration>,
     /// Has it failed since it last said anything?
     pub down: bool,
+    /// Does it send questions back to this server?
+    pub looping: bool,
 }
 
 type Read = Box<dyn Fn() -> Vec<Upstream> + Send + Sync>;
@@ -34,10 +36,14 @@ impl Upstreams {
 impl Collector for Upstreams {
     /// An upstream of several routes has one series: the worse of what they know.
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut all = BTreeMap::<String, (Option<Duration>, bool)>::new();
+        let mut all = BTreeMap::<String, (Option<Duration>, bool, bool)>::new();
         for it in self.0.get().map_or_else(Vec::new, |read| read()) {
             let known = all.entry(it.name).or_default();
-            *known = (known.0.max(it.round_trip), known.1 | it.down);
+            *known = (
+                known.0.max(it.round_trip),
+                known.1 | it.down,
+                known.2 | it.looping,
+            );
         }
         let label = |name| [("upstream", name)];
         let help = "Smoothed time from a question to the upstream's answer.";
@@ -47,18 +53,27 @@ impl Collector for Upstreams {
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
-        for (name, (round_trip, _)) in &all {
+        for (name, (round_trip, ..)) in &all {
             if let Some(round_trip) = round_trip {
                 let gauge = ConstGauge::new(round_trip.as_secs_f64());
                 gauge.encode(family.encode_family(&label(name.as_str()))?)?;
             }
         }
-        let help = "1 while the upstream has failed and said nothing since, otherwise 0.";
-        let mut family =
-            encoder.encode_descriptor("upstream_down", help, None, MetricType::Gauge)?;
-        for (name, (_, down)) in &all {
-            let gauge = ConstGauge::new(i64::from(*down));
-            gauge.encode(family.encode_family(&label(name.as_str()))?)?;
+        let down = "1 while the upstream has failed and said nothing since, otherwise 0.";
+        let looping = "1 while the upstream sends questions back to this server and is not asked, otherwise 0.";
+        for (family, help, is) in [
+            (
+                "upstream_down",
+                down,
+                (|it| it.1) as fn(&(_, bool, bool)) -> bool,
+            ),
+            ("upstream_looping", looping, |it| it.2),
+        ] {
+            let mut family = encoder.encode_descriptor(family, help, None, MetricType::Gauge)?;
+            for (name, known) in &all {
+                let gauge = ConstGauge::new(i64::from(is(known)));
+                gauge.encode(family.encode_family(&label(name.as_str()))?)?;
+            }
         }
         Ok(())
     }
@@ -83,6 +98,7 @@ mod tests {
             name: name.to_owned(),
             round_trip: ms.map(Duration::from_millis),
             down,
+            looping: down,
         };
         forward.upstreams_from(move || {
             vec![
@@ -103,6 +119,8 @@ mod tests {
                 r#"gapless_upstream_srtt_seconds{upstream="192.0.2.1:53"} 0.25"#,
                 r#"gapless_upstream_down{upstream="192.0.2.1:53"} 1"#,
                 r#"gapless_upstream_down{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
+                r#"gapless_upstream_looping{upstream="192.0.2.1:53"} 1"#,
+                r#"gapless_upstream_looping{upstream="tls://192.0.2.1:853#dns.example"} 0"#,
             ]
         );
     }

@@ -7,7 +7,7 @@ use hickory_proto::{
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket},
+    net::{TcpSocket, TcpStream, UdpSocket},
     time::{MissedTickBehavior, interval, timeout},
 };
 
@@ -47,13 +47,35 @@ pub(crate) fn lines(reply: &[u8]) -> Vec<String> {
 
 /// The reply over UDP, as lines.
 pub(crate) async fn ask(server: SocketAddr, question: &str) -> Vec<String> {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    socket.connect(server).await.unwrap();
-    socket.send(&query(7, question)).await.unwrap();
-    let mut reply = [0; 1232];
-    let len = within(question, socket.recv(&mut reply)).await.unwrap();
-    assert_eq!(reply[..2], [0, 7]);
-    lines(&reply[..len])
+    let client = Client::at("127.0.0.1", server).await;
+    client.send(7, question).await;
+    let (id, lines) = client.reply().await;
+    assert_eq!(id, 7);
+    lines
+}
+
+/// A socket for queries over UDP.
+pub(crate) struct Client(UdpSocket);
+
+impl Client {
+    /// One with this address.
+    pub(crate) async fn at(address: &str, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((address, 0)).await.unwrap();
+        socket.connect(server).await.unwrap();
+        Self(socket)
+    }
+
+    pub(crate) async fn send(&self, id: u16, question: &str) {
+        self.0.send(&query(id, question)).await.unwrap();
+    }
+
+    /// The next reply's ID and lines.
+    pub(crate) async fn reply(&self) -> (u16, Vec<String>) {
+        let mut reply = [0; 1232];
+        let len = within("a reply", self.0.recv(&mut reply)).await.unwrap();
+        let id = u16::from_be_bytes([reply[0], reply[1]]);
+        (id, lines(&reply[..len]))
+    }
 }
 
 /// A connection for queries over TCP.
@@ -61,7 +83,15 @@ pub(crate) struct Connection(TcpStream);
 
 impl Connection {
     pub(crate) async fn to(server: SocketAddr) -> Self {
-        Self(TcpStream::connect(server).await.unwrap())
+        Self::from("127.0.0.1", server).await
+    }
+
+    /// One from this address.
+    pub(crate) async fn from(address: &str, server: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        let address = SocketAddr::new(address.parse().unwrap(), 0);
+        socket.bind(address).unwrap();
+        Self(socket.connect(server).await.unwrap())
     }
 
     pub(crate) async fn send(&mut self, id: u16, question: &str) {
@@ -94,6 +124,21 @@ pub(crate) async fn get(admin: SocketAddr, path: &str) -> (u16, String) {
     let (head, body) = response.split_once("\r\n\r\n").expect("a whole response");
     let status = head.split(' ').nth(1).unwrap();
     (status.parse().unwrap(), body.to_owned())
+}
+
+/// The metrics, once they are so.
+pub(crate) async fn metrics_once(admin: SocketAddr, met: impl Fn(&str) -> bool) -> String {
+    let polling = async {
+        let mut every = interval(POLL_EVERY);
+        loop {
+            every.tick().await;
+            let (_, page) = get(admin, "/metrics").await;
+            if met(&page) {
+                return page;
+            }
+        }
+    };
+    within("the metrics", polling).await
 }
 
 /// Waits until a page reads so.

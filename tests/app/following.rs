@@ -1,17 +1,15 @@
 //! U20: resolv.conf is followed, in whatever way it changes.
 
 use crate::{
-    asking::{get, within},
+    asking::metrics_once,
     running::{Running, demo, directory},
 };
 use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    time::Duration,
 };
 use tempfile::TempDir;
-use tokio::time::interval;
 
 /// A server whose resolv.conf is in a directory of the test's.
 struct Following {
@@ -45,13 +43,7 @@ impl Following {
     }
 
     async fn until(&self, met: impl Fn(&str) -> bool) {
-        let polling = async {
-            let mut every = interval(Duration::from_millis(10));
-            while !met(&get(self.server.admin, "/metrics").await.1) {
-                every.tick().await;
-            }
-        };
-        within("the metrics", polling).await;
+        metrics_once(self.server.admin, met).await;
     }
 }
 

@@ -9,6 +9,7 @@ mod crowd;
 mod demo;
 mod ending;
 mod following;
+mod loops;
 mod process;
 mod readiness;
 mod running;

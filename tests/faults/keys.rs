@@ -69,7 +69,8 @@ async fn answers_of_2_names_2_types_2_classes_do_cd_and_3_routes_are_96_answers(
     for (nth, (question, route)) in questions.iter().enumerate() {
         let held = forwarder.held(question, *route, None, now());
         assert!(held.is_none(), "{question:?} {route:?}");
-        forwarder.resolve(question, *route).await.unwrap();
+        let client = Ipv4Addr::LOCALHOST.into();
+        forwarder.resolve(question, *route, client).await.unwrap();
         let asked: usize = upstreams.iter().map(|it| it.asked().udp).sum();
         assert_eq!(asked, nth + 1);
     }

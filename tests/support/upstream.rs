@@ -458,8 +458,12 @@ impl Shared {
         Open(Arc::clone(self))
     }
 
-    /// Counts a query and says what to do with it.
+    /// Counts a query and says what to do with it. The question for loops that comes at the start is answered and no more.
     fn note(&self, client: SocketAddr, query: &Message, tcp: bool) -> Act {
+        let name = query.queries[0].name().to_string();
+        if name.ends_with(".gapless-probe.") {
+            return Act::Answer;
+        }
         let mut state = self.state();
         state.seen.push((client, query.clone()));
         let next = state.next.pop_front();

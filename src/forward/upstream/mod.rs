@@ -19,6 +19,7 @@ pub use tls::{BadRoots, Roots};
 
 use crate::{
     forward::{
+        loops::Standing,
         query::{Heard, Outgoing},
         server::{Server, Transport},
     },
@@ -32,6 +33,7 @@ use std::{fmt, io};
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) server: Server,
+    pub(super) standing: Standing,
     connections: Connections,
 }
 
@@ -47,6 +49,7 @@ impl Upstream {
         };
         Self {
             server: server.clone(),
+            standing: Standing::default(),
             connections: Connections::new(dialer, Destination::new(server.address, carrier)),
         }
     }
