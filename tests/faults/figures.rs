@@ -62,7 +62,5 @@ fn every_fault_has_a_row_in_the_order_of_their_numbers() {
     let mut faults: Vec<_> = faults.collect();
     assert!(faults.is_sorted(), "{faults:?}");
     faults.dedup();
-    let missing = [19, 23];
-    let expected: Vec<_> = (1..=24).filter(|it| !missing.contains(it)).collect();
-    assert_eq!(faults, expected);
+    assert_eq!(faults, (1..=24).collect::<Vec<_>>());
 }
