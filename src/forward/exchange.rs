@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// remembered, so that nobody else asks (RFC 9520 §3.2: at least 1 s).
 const LISTENING: Duration = Duration::from_secs(5);
 /// The last send waits until so long after the first: the network, or the only upstream, may be away for a moment, and
-/// sends that all leave within it are lost together.
+/// sends that all leave within it are lost together. Once a word was heard, an upstream that was not asked yet need not wait.
 const LAST_AFTER: Duration = Duration::from_secs(2);
 
 /// The upstreams of one route.
@@ -257,7 +257,7 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
         (self.sent_at, self.newest) = (sent_at, Some(send));
         let timeout = upstreams.choice.timeout(send.upstream);
         self.resend_at = sent_at + timeout;
-        if self.plan.is_last() {
+        if self.plan.is_last() && (self.network_only || !self.plan.is_fresh()) {
             self.resend_at = self.resend_at.max(self.started + LAST_AFTER);
         }
         let draw = match send.random_case {
@@ -277,7 +277,7 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
     fn resend(&mut self) -> Option<Send> {
         self.was_silent();
         let (now, at_the_latest) = (Instant::now(), self.sent_at + TIMEOUT_MAX);
-        if !self.plan.is_last() && now < at_the_latest {
+        if now < at_the_latest {
             if !self.upstreams.hedges.take() {
                 self.metrics.hedged(Hedge::Deferred);
                 self.resend_at = at_the_latest;
