@@ -9,7 +9,7 @@
 mod support;
 
 use gapless::{
-    forward::{Failure, Forwarder, Options, Roots, Route, Server, Transport},
+    forward::{Failure, Forwarder, Limits, Options, Roots, Route, Server, Transport},
     lifecycle::Tasks,
     metrics::{Connected, ConnectionEnded, Forward, Ignored, Limit, Metrics, NotOpened},
     wire::{NameKey, Query, Question, ReplyEdns},
@@ -44,6 +44,11 @@ fn bench(upstreams: Vec<Server>, roots: Roots) -> Bench {
     let options = Options {
         upstreams,
         roots,
+        // One client asks for all of them.
+        limits: Limits {
+            per_client: usize::MAX,
+            ..Limits::default()
+        },
         ..Options::default()
     };
     let metrics = Metrics::new(&mut Registry::default()).forward;
