@@ -12,12 +12,14 @@
 
 mod choice;
 mod exchange;
+mod failure;
 mod failures;
 mod habit;
 mod hedge;
 mod held;
 mod inflight;
 mod loops;
+mod options;
 mod plan;
 mod query;
 mod resolv_conf;
@@ -26,18 +28,20 @@ mod shares;
 mod stale;
 mod upstream;
 
+pub use failure::Failure;
 pub use held::Held;
 pub use inflight::Limits;
+pub use options::{Options, Route, ZoneRoute};
 pub use plan::SENDS;
 pub use resolv_conf::{BadLine, ResolvConf, SERVERS_MAX};
 pub use server::{Server, Transport};
 pub use upstream::{BadRoots, Roots};
 
 use crate::{
-    cache::{self, Bounds, Cache, Entry, Key, Recent},
+    cache::{Bounds, Cache, Entry, Key, Recent},
     lifecycle::{Drain, Tasks},
     metrics::{self, Limit, Sent},
-    wire::{CLASS_IN, Ede, NameKey, Question, Response, rtype},
+    wire::{CLASS_IN, NameKey, Question, Response, rtype},
 };
 use arc_swap::ArcSwap;
 use exchange::{Exchange, Upstreams};
@@ -61,129 +65,6 @@ use tokio::{
     time::{timeout, timeout_at},
 };
 use upstream::{Dialer, Upstream};
-
-/// Where a question goes. An answer learnt on one route never serves another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Route {
-    /// The upstreams for everything that has no other route.
-    Default,
-    /// The cluster's own DNS: for the cluster's names while the index cannot answer. No negative answer of it is kept.
-    ClusterDns,
-    /// The one with this index in [`Options::routes`].
-    Zone(u16),
-}
-
-impl Route {
-    /// The number in keys, and the place in [`Shared::routes`].
-    const fn number(self) -> u16 {
-        match self {
-            Self::Default => 0,
-            Self::ClusterDns => 1,
-            Self::Zone(index) => index.saturating_add(2),
-        }
-    }
-}
-
-/// A route of its own for some zones; which names take it is for the asker to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ZoneRoute {
-    /// Its upstreams.
-    pub upstreams: Vec<Server>,
-    /// As [`Options::trust_ad`].
-    pub trust_ad: bool,
-}
-
-/// What the forwarder is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Upstreams of [`Route::Default`].
-    pub upstreams: Vec<Server>,
-    /// Upstreams of [`Route::ClusterDns`].
-    pub cluster_dns: Vec<Server>,
-    /// The routes [`Route::Zone`].
-    pub routes: Vec<ZoneRoute>,
-    /// Octets of memory for answers.
-    pub cache_bytes: u64,
-    /// Octets of the longest message that is kept.
-    pub cache_message_max: usize,
-    /// For how long answers are kept. Of [`Route::ClusterDns`] no negative one is, whatever this says.
-    pub bounds: Bounds,
-    /// Are popular answers refreshed before their time ends?
-    pub prefetch: bool,
-    /// Is the AD bit of an upstream of the first two routes believed, and the way to it (RFC 6840 §5.8)?
-    pub trust_ad: bool,
-    /// Does chance choose the case of a question's letters, which its reply by UDP is to repeat?
-    pub case_randomization: bool,
-    /// Who may certify encrypted upstreams.
-    pub roots: Roots,
-    /// How much may be under way.
-    pub limits: Limits,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            upstreams: Vec::new(),
-            cluster_dns: Vec::new(),
-            routes: Vec::new(),
-            cache_bytes: cache::DEFAULT_BYTES,
-            cache_message_max: cache::MESSAGE_MAX,
-            bounds: Bounds::default(),
-            prefetch: true,
-            trust_ad: false,
-            case_randomization: true,
-            roots: Roots::default(),
-            limits: Limits::default(),
-        }
-    }
-}
-
-/// Why there is no answer. The asker gets SERVFAIL, and [`Failure::ede`] if it sent EDNS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// Upstreams were asked, and none answered in time.
-    #[error("no upstream answered")]
-    NoAnswer,
-    /// No upstream could even be reached.
-    #[error("no upstream could be reached")]
-    Unreachable,
-    /// A limit of this server's was met.
-    #[error("too many questions under way")]
-    Overloaded,
-    /// The client has its share of questions under way.
-    #[error("this client has too many questions under way")]
-    ShareUsedUp,
-    /// The route has no upstreams.
-    #[error("no upstream is configured")]
-    NoUpstreams,
-    /// A question of this server's own came back, or every upstream of the route sends questions back.
-    #[error("a forwarding loop: upstreams send questions back here")]
-    Loop,
-    /// The exchange ended without an outcome: the process ends, or it is at fault.
-    #[error("the question was dropped")]
-    Dropped,
-}
-
-impl Failure {
-    /// The Extended DNS Error that says so (RFC 8914 §4).
-    pub const fn ede(self) -> Ede<'static> {
-        const OTHER: u16 = 0;
-        const NO_REACHABLE_AUTHORITY: u16 = 22;
-        const NETWORK_ERROR: u16 = 23;
-        match self {
-            Self::NoAnswer => Ede::new(NO_REACHABLE_AUTHORITY, "no upstream answered"),
-            Self::Unreachable => Ede::new(NETWORK_ERROR, "no upstream could be reached"),
-            Self::Overloaded => Ede::new(OTHER, "too many questions under way"),
-            Self::ShareUsedUp => Ede::new(OTHER, "this client has too many questions under way"),
-            Self::NoUpstreams => Ede::new(OTHER, "no upstream is configured"),
-            Self::Loop => Ede::new(
-                OTHER,
-                "a forwarding loop: upstreams send questions back here",
-            ),
-            Self::Dropped => Ede::new(OTHER, "the question was dropped"),
-        }
-    }
-}
 
 /// What comes of asking: an answer, or an upstream's word that it cannot answer.
 type Outcome = Result<Arc<Entry>, Failure>;

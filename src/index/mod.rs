@@ -7,17 +7,16 @@
 
 mod fading;
 mod follow;
+mod options;
 mod records;
 mod snapshot;
 
 pub use follow::{Published, follow};
+pub use options::{EndpointNames, Options, Staleness, Ttl};
 pub use records::{Kind, ServicePort, ServiceRecords, Target};
 pub use snapshot::{Reader, Snapshot};
 
-use crate::{
-    model::{Change, EndpointSlice, Label, Object, ObjectKey, ServiceKind, Source},
-    wire::NameKey,
-};
+use crate::model::{Change, EndpointSlice, Label, Object, ObjectKey, ServiceKind, Source};
 use arc_swap::ArcSwap;
 use fading::Fading;
 use hashbrown::HashTable;
@@ -37,62 +36,6 @@ pub const FADING: Duration = Duration::from_millis(50);
 const FADING_AFTER_A_LIST: Duration = Duration::from_secs(1);
 /// How long a service that became headless waits for the controller to label its slices, until its names are absent.
 const AWAITING_SLICES: Duration = Duration::from_secs(5);
-
-/// How names are made from objects.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The cluster domain.
-    pub zone: NameKey,
-    /// TTLs of the records.
-    pub ttl: Ttl,
-    /// How endpoints without a hostname are called.
-    pub endpoint_names: EndpointNames,
-    /// Do endpoints of services with a cluster IP have names too?
-    pub cluster_ip_endpoints: bool,
-    /// The sources that are fed; the index is synced when each has been listed.
-    pub sources: Vec<Source>,
-    /// When a source that is not confirmed any more is stale, and what becomes of its names; `None` if nobody confirms it.
-    pub staleness: Option<Staleness>,
-}
-
-/// What is done when nothing is heard of a source for long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Staleness {
-    /// How long after the last event, bookmark or list.
-    pub after: Duration,
-    /// Are its names unsure then? Otherwise they are answered with a remark (RFC 8914 §4.4).
-    pub unsure: bool,
-}
-
-/// TTLs by kind of record, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ttl {
-    /// Cluster IPs, aliases, the zone's own records.
-    pub service: u32,
-    /// What follows pods: headless names, endpoints, their SRV and PTR records.
-    pub pod: u32,
-    /// Negative answers (RFC 2308).
-    pub negative: u32,
-}
-
-impl Default for Ttl {
-    fn default() -> Self {
-        Self {
-            service: 5,
-            pod: 1,
-            negative: 0,
-        }
-    }
-}
-
-/// How endpoints without a hostname are called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndpointNames {
-    /// By their address.
-    Hostname,
-    /// By their pod's name where that is a DNS label, else by their address.
-    Pod,
-}
 
 /// The writer's side: the objects, and the snapshot in the making.
 #[derive(Debug)]

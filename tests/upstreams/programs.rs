@@ -72,10 +72,11 @@ impl Gapless {
             "listen: [\"{address}\"]
 admin: off
 source: {{manifests: {}}}
-forward: {{upstreams: [\"{upstream}\"], tls_ca: {}}}
+forward: {{upstreams: [\"{upstream}\"], tls_ca: {}, case_randomization: {}}}
 ",
             concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/demo"),
             directory.join("certificate.pem").display(),
+            server.ignores_case,
         );
         fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));

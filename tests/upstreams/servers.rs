@@ -25,6 +25,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// How it is written down as an upstream, once for each transport.
     pub(crate) upstreams: Vec<String>,
+    /// Are its answers the same in whatever letters it is asked? One that signs as it answers puts them into its NSEC.
+    pub(crate) ignores_case: bool,
     directory: TempDir,
     _program: Program,
 }
@@ -114,7 +116,10 @@ https://up.example:{HTTPS_PORT} {{\n {encrypted}\n}}
             "signed.example:{PORT} {{\n bind {}\n file signed.zone\n dnssec {{\n key file Ksigned\n }}\n}}\n",
             address.ip()
         );
-        Self::start_coredns(address, directory, &text, &[])
+        Self {
+            ignores_case: false,
+            ..Self::start_coredns(address, directory, &text, &[])
+        }
     }
 
     fn start_coredns(
@@ -147,6 +152,7 @@ https://up.example:{HTTPS_PORT} {{\n {encrypted}\n}}
             _ => format!("https://{ip}:{HTTPS_PORT}/dns-query#{NAME}"),
         }));
         Self {
+            ignores_case: true,
             name,
             address,
             upstreams,

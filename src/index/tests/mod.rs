@@ -5,6 +5,7 @@ mod model;
 
 use super::*;
 use crate::model::{Endpoint, Port, Protocol, Service, ServiceKind};
+use crate::wire::NameKey;
 
 pub(super) fn options() -> Options {
     Options {
