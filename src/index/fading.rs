@@ -1,7 +1,8 @@
 //! What is over and is answered for a moment longer, because the event that says where it went may be under way. It knows
 //! services and times, not what is made of them.
 
-use crate::model::{Object, ObjectKey};
+use super::held::Held;
+use crate::model::ObjectKey;
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
@@ -24,7 +25,7 @@ pub(super) struct Fading {
 
 #[derive(Debug, Default)]
 struct Service {
-    slices: Vec<(Instant, Arc<Object>)>,
+    slices: Vec<(Instant, Arc<Held>)>,
     awaits_slices_until: Option<Instant>,
 }
 
@@ -67,7 +68,7 @@ impl Fading {
     }
 
     /// Keeps a former slice of a service for so long.
-    pub(super) fn keep(&mut self, service: ObjectKey, slice: Arc<Object>, time: Duration) {
+    pub(super) fn keep(&mut self, service: ObjectKey, slice: Arc<Held>, time: Duration) {
         let Some(now) = self.now.filter(|_| self.slices < MAX_FADING) else {
             return;
         };
@@ -90,7 +91,7 @@ impl Fading {
         kept.is_some_and(|kept| kept.awaits_slices_until.is_some())
     }
 
-    pub(super) fn slices(&self, service: &ObjectKey) -> impl Iterator<Item = &Object> {
+    pub(super) fn slices(&self, service: &ObjectKey) -> impl Iterator<Item = &Held> {
         let kept = self.services.get(service).into_iter();
         kept.flat_map(|kept| kept.slices.iter().map(|(_, slice)| &**slice))
     }

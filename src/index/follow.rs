@@ -1,13 +1,13 @@
 //! The writer's loop: takes events in batches, publishes once a batch, and says what that took. It reads no clock.
 
 use super::Index;
-use crate::model::Event;
+use crate::model::{Change, Event};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How many events at most stand behind one publication: a re-list of the largest cluster (some 20,000 objects) then
-/// publishes a few dozen times, and an event waits for at most this many others.
-const BATCH: usize = 1024;
+/// publishes some eighty times, and an event waits for at most this many others.
+const BATCH: usize = 256;
 
 /// How often at least somebody hears how old the index is.
 const TICK: Duration = Duration::from_secs(1);
@@ -15,7 +15,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// A batch of events that has become visible to readers.
 #[derive(Debug)]
 pub struct Published<'b> {
-    /// When each event was received, in order.
+    /// When each of those events was received that say how an object is now, in order. What only confirms or compares
+    /// makes nothing answerable.
     pub received: &'b [Instant],
     /// Of those that changed an object and say for what: when that happened, since 1970.
     pub triggered: &'b [Duration],
@@ -52,7 +53,9 @@ pub async fn follow(
         let (now, since_1970) = clock();
         index.tell_time(now);
         for event in batch.drain(..) {
-            received.push(event.received);
+            if matches!(event.change, Change::Apply(..) | Change::Delete(..)) {
+                received.push(event.received);
+            }
             // The annotation stays when something else is changed that DNS does not see.
             if index.apply(event.change) {
                 triggered.extend(event.triggered);

@@ -7,6 +7,7 @@
 
 mod fading;
 mod follow;
+mod held;
 mod options;
 mod records;
 mod snapshot;
@@ -16,10 +17,11 @@ pub use options::{EndpointNames, Options, Staleness, Ttl};
 pub use records::{Kind, ServicePort, ServiceRecords, Target};
 pub use snapshot::{Reader, Snapshot};
 
-use crate::model::{Change, EndpointSlice, Label, Object, ObjectKey, ServiceKind, Source};
+use crate::model::{Change, Label, Object, ObjectKey, ServiceKind, Source};
 use arc_swap::ArcSwap;
 use fading::Fading;
 use hashbrown::HashTable;
+use held::Held;
 use snapshot::{SHARDS, Shard, shard_of};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -68,7 +70,7 @@ pub struct Index {
 #[derive(Debug)]
 struct Listed {
     generation: u64,
-    object: Arc<Object>,
+    held: Arc<Held>,
 }
 
 impl Index {
@@ -231,10 +233,10 @@ impl Index {
         let may_move = fed.contains(&one) && fed.contains(&other);
         let gone: Vec<_> = gone.collect();
         let count = gone.len() as u64;
-        for (_, listed) in gone {
-            self.link(source, &listed.object, false);
+        for (key, listed) in gone {
+            self.link(source, &key, &listed.held, false);
             if may_move {
-                self.fade(listed.object, None, FADING_AFTER_A_LIST);
+                self.fade(&key, listed.held, None, FADING_AFTER_A_LIST);
             }
         }
         count
@@ -242,21 +244,23 @@ impl Index {
 
     fn upsert(&mut self, source: Source, object: Object) -> bool {
         let generation = self.generations[source as usize];
-        if let Some(known) = self.objects[source as usize].get_mut(object.key()) {
+        let (key, held) = Held::of(object, self.working.options.endpoint_names);
+        let mut before = None;
+        if let Some(known) = self.objects[source as usize].get_mut(&key) {
             known.generation = generation;
-            if *known.object == object {
+            if *known.held == held {
                 return false;
             }
+            before = Some(known.held.clone());
         }
-        let before = self.objects[source as usize].remove(object.key());
-        let object = Arc::new(object);
+        let held = Arc::new(held);
         if let Some(before) = before {
-            self.link(source, &before.object, false);
-            self.await_slices(&before.object, &object);
-            self.fade(before.object, Some(&object), FADING);
+            self.link(source, &key, &before, false);
+            self.await_slices(&key, &before, &held);
+            self.fade(&key, before, Some(&held), FADING);
         }
-        self.link(source, &object, true);
-        self.objects[source as usize].insert(object.key().clone(), Listed { generation, object });
+        self.link(source, &key, &held, true);
+        self.objects[source as usize].insert(key, Listed { generation, held });
         true
     }
 
@@ -264,71 +268,68 @@ impl Index {
         let Some(gone) = self.objects[source as usize].remove(key) else {
             return false;
         };
-        self.link(source, &gone.object, false);
-        self.fade(gone.object, None, FADING);
+        self.link(source, key, &gone.held, false);
+        self.fade(key, gone.held, None, FADING);
         true
     }
 
     /// Keeps a slice that is gone, or replaced, if a ready endpoint vanishes with it.
-    fn fade(&mut self, before: Arc<Object>, after: Option<&Object>, time: Duration) {
-        let Object::EndpointSlice(slice) = &*before else {
+    fn fade(&mut self, key: &ObjectKey, before: Arc<Held>, after: Option<&Held>, time: Duration) {
+        let Some(slice) = before.as_slice() else {
             return;
         };
-        let names = self.working.options.endpoint_names;
-        let labels = |slice: &EndpointSlice, ready: bool| {
-            let endpoints = slice.endpoints.iter().filter(|it| it.ready || !ready);
-            let labels = endpoints.flat_map(|it| records::labels(it, names));
-            labels.collect::<HashSet<_>>()
-        };
-        let lost = match after {
-            Some(Object::EndpointSlice(after)) if after.service == slice.service => {
-                !labels(slice, true).is_subset(&labels(after, false))
+        let after = after.and_then(Held::as_slice);
+        let lost = match after.filter(|after| after.service == slice.service) {
+            Some(after) => {
+                let told = after.endpoints().flat_map(held::Endpoint::named);
+                let told: HashSet<_> = told.map(|(label, _)| label).collect();
+                let ready = slice.endpoints().filter(|endpoint| endpoint.ready);
+                let mut had = ready.flat_map(held::Endpoint::named);
+                had.any(|(label, _)| !told.contains(&label))
             }
-            _ => slice.endpoints.iter().any(|endpoint| endpoint.ready),
+            None => slice.endpoints().any(|endpoint| endpoint.ready),
         };
         if lost {
-            let service = ObjectKey::new(&slice.key.namespace, slice.service.as_str());
+            let service = ObjectKey::new(&key.namespace, slice.service.as_str());
             self.fading.keep(service, before, time);
         }
     }
 
     /// A service becomes headless before its slices enter the watch of headless services' slices.
-    fn await_slices(&mut self, before: &Object, after: &Object) {
+    fn await_slices(&mut self, key: &ObjectKey, before: &Held, after: &Held) {
         let options = &self.working.options;
         let selected = options.sources.contains(&Source::ForeignEndpointSlices);
-        if let (Object::Service(before), Object::Service(after)) = (before, after)
+        if let (Held::Service(before), Held::Service(after)) = (before, after)
             && selected
             && before.kind != ServiceKind::Headless
             && after.kind == ServiceKind::Headless
         {
-            self.fading.await_slices(&after.key, AWAITING_SLICES);
+            self.fading.await_slices(key, AWAITING_SLICES);
         }
     }
 
     /// Notes what the coming, or going, of an object touches.
-    fn link(&mut self, source: Source, object: &Object, comes: bool) {
-        match object {
-            Object::Service(service) => {
-                self.count_namespace(&service.key.namespace, comes);
-                self.dirty.insert(service.key.clone());
+    fn link(&mut self, source: Source, key: &ObjectKey, held: &Held, comes: bool) {
+        match held {
+            Held::Service(_) => {
+                self.count_namespace(&key.namespace, comes);
+                self.dirty.insert(key.clone());
             }
-            Object::EndpointSlice(slice) => {
-                self.link_slice(source, &slice.key, &slice.service, comes);
-            }
-            Object::Namespace(key) => self.count_namespace(&key.name, comes),
-            Object::Pod(pod) => {
-                for address in &pod.addresses {
-                    self.set_pod(&pod.key.namespace, *address, comes);
+            Held::EndpointSlice(slice) => self.link_slice(source, key, &slice.service, comes),
+            Held::Namespace => self.count_namespace(&key.name, comes),
+            Held::Pod(addresses) => {
+                for address in addresses {
+                    self.set_pod(&key.namespace, *address, comes);
                 }
             }
-            Object::Unreadable(unreadable) => match (source, &unreadable.service) {
+            Held::Unreadable(service) => match (source, service) {
                 (Source::Services, _) => {
-                    self.count_namespace(&unreadable.key.namespace, comes);
-                    self.dirty.insert(unreadable.key.clone());
+                    self.count_namespace(&key.namespace, comes);
+                    self.dirty.insert(key.clone());
                 }
-                (Source::Namespaces, _) => self.count_namespace(&unreadable.key.name, comes),
-                (_, Some(service)) => self.link_slice(source, &unreadable.key, service, comes),
-                (_, None) => self.set_unreadable(source, &unreadable.key.namespace, comes),
+                (Source::Namespaces, _) => self.count_namespace(&key.name, comes),
+                (_, Some(service)) => self.link_slice(source, key, service, comes),
+                (_, None) => self.set_unreadable(source, &key.namespace, comes),
             },
         }
     }
@@ -437,23 +438,27 @@ impl Index {
 
     fn derive(&self, service: &ObjectKey, key: &Arc<[u8]>) -> Option<Arc<ServiceRecords>> {
         let listed = self.objects[Source::Services as usize].get(service)?;
-        let Object::Service(object) = &*listed.object else {
+        let Held::Service(object) = &*listed.held else {
             return Some(Arc::new(records::unreadable(key.clone())));
         };
         let links = self.slices.get(service).into_iter().flatten();
         let slices = links.clone().filter_map(|(source, slice)| {
             let listed = self.objects[*source as usize].get(slice)?;
-            Some((*source, &*listed.object))
+            Some((*source, &*listed.held))
         });
         let mut awaited = self.fading.awaits_slices(service);
         let mut unreadable = false;
         for (source, slice) in slices.clone() {
             awaited &= source != Source::EndpointSlices;
-            unreadable |= matches!(slice, Object::Unreadable(_));
+            unreadable |= matches!(slice, Held::Unreadable(_));
         }
         let slices = records::Slices {
-            slices: slices.filter_map(|(_, slice)| as_slice(slice)),
-            fading: self.fading.slices(service).filter_map(as_slice).collect(),
+            slices: slices.filter_map(|(_, slice)| slice.as_slice()),
+            fading: self
+                .fading
+                .slices(service)
+                .filter_map(Held::as_slice)
+                .collect(),
             incomplete: awaited || unreadable,
         };
         let options = &self.working.options;
@@ -486,13 +491,6 @@ impl Index {
             hash,
             Arc::make_mut(&mut self.working.shards[shard_of(hash)]),
         )
-    }
-}
-
-const fn as_slice(object: &Object) -> Option<&EndpointSlice> {
-    match object {
-        Object::EndpointSlice(slice) => Some(slice),
-        _ => None,
     }
 }
 

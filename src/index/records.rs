@@ -3,13 +3,13 @@
 
 mod build;
 
-pub(super) use build::{Slices, build, labels, unreadable};
+pub(super) use build::{Slices, build, unreadable};
 
 use crate::{
     model::{Label, Port},
     wire::Addresses,
 };
-use std::{net::IpAddr, ops::Range, sync::Arc};
+use std::{cmp::Ordering, net::IpAddr, ops::Range, sync::Arc};
 
 /// The records of one service. Addresses are encoded already.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,10 +21,12 @@ pub struct ServiceRecords {
     own_aaaa: Box<[u8]>,
     host_a: Box<[u8]>,
     host_aaaa: Box<[u8]>,
+    /// The labels of the hosts, one behind the other, in alphabetical order.
+    labels: Box<[u8]>,
     hosts: Box<[Host]>,
-    /// Address → host, sorted, for PTR.
-    host_at: Box<[(IpAddr, u32)]>,
-    unready: Box<[Label]>,
+    /// The addresses of the hosts, sorted, for PTR.
+    by_address: Box<[AddressAt]>,
+    unready: Box<[Box<[u8]>]>,
     ports: Box<[ServicePort]>,
     /// May there be endpoints that are not told of here?
     incomplete: bool,
@@ -43,12 +45,36 @@ pub enum Kind {
     Unreadable,
 }
 
-/// A name below the service: its label, and its slots in the runs of addresses.
+/// A name below the service: where its label and its addresses begin. They end where those of the next one begin.
 #[derive(Debug, PartialEq, Eq)]
 struct Host {
-    label: Box<[u8]>,
-    a: Range<u32>,
-    aaaa: Range<u32>,
+    label: u32,
+    a: u32,
+    aaaa: u32,
+}
+
+/// Where an address stands in the runs: the octets before it, and in the highest bit whether it is IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct AddressAt(u32);
+
+impl AddressAt {
+    const IPV6: u32 = 1 << 31;
+
+    const fn new(address: IpAddr, offset: usize) -> Self {
+        Self(if address.is_ipv6() {
+            offset as u32 | Self::IPV6
+        } else {
+            offset as u32
+        })
+    }
+
+    const fn is_ipv6(self) -> bool {
+        self.0 & Self::IPV6 != 0
+    }
+
+    const fn offset(self) -> u32 {
+        self.0 & !Self::IPV6
+    }
 }
 
 /// A port, and which hosts offer it.
@@ -122,28 +148,43 @@ impl ServiceRecords {
 
     /// A and AAAA records of the host with this label, if there is a ready one.
     pub fn host(&self, label: &[u8]) -> Option<(Addresses<'_>, Addresses<'_>)> {
-        let at = self
-            .hosts
-            .binary_search_by(|host| (*host.label).cmp(label))
-            .ok()?;
-        Some(self.host_addresses(&self.hosts[at]))
+        let (mut from, mut to) = (0, self.hosts.len());
+        while from < to {
+            let middle = from.midpoint(to);
+            match self.label(middle).cmp(label) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Greater => to = middle,
+                Ordering::Equal => return Some(self.host_addresses(middle)),
+            }
+        }
+        None
     }
 
-    fn host_addresses(&self, host: &Host) -> (Addresses<'_>, Addresses<'_>) {
-        let slots = |range: &Range<u32>| range.start as usize..range.end as usize;
+    /// The label of a host.
+    fn label(&self, host: usize) -> &[u8] {
+        &self.labels[self.part(host, |host| host.label, &self.labels)]
+    }
+
+    fn host_addresses(&self, host: usize) -> (Addresses<'_>, Addresses<'_>) {
         (
-            Addresses::v4(&self.host_a[slots(&host.a)]),
-            Addresses::v6(&self.host_aaaa[slots(&host.aaaa)]),
+            Addresses::v4(&self.host_a[self.part(host, |host| host.a, &self.host_a)]),
+            Addresses::v6(&self.host_aaaa[self.part(host, |host| host.aaaa, &self.host_aaaa)]),
         )
+    }
+
+    /// The part of a run that belongs to a host.
+    fn part(&self, host: usize, begin: impl Fn(&Host) -> u32, run: &[u8]) -> Range<usize> {
+        let end = self.hosts.get(host + 1).map(&begin);
+        begin(&self.hosts[host]) as usize..end.map_or(run.len(), |end| end as usize)
     }
 
     /// The label as it stands here, if an endpoint that is not ready has it, and none that is.
     pub fn unready(&self, label: &[u8]) -> Option<&[u8]> {
         let at = self
             .unready
-            .binary_search_by(|unready| unready.as_bytes().cmp(label))
+            .binary_search_by(|unready| (**unready).cmp(label))
             .ok()?;
-        Some(self.unready[at].as_bytes())
+        Some(&self.unready[at])
     }
 
     /// Is there any endpoint with a name of its own that is not ready?
@@ -153,42 +194,43 @@ impl ServiceRecords {
 
     /// Is this one of the service's cluster IPs?
     pub fn has_cluster_ip(&self, address: IpAddr) -> bool {
-        let run = if address.is_ipv4() {
-            self.a()
-        } else {
-            self.aaaa()
-        };
-        let is = |rdata: &[u8]| match address {
-            IpAddr::V4(v4) => rdata == v4.octets(),
-            IpAddr::V6(v6) => rdata == v6.octets(),
-        };
-        self.kind == Kind::ClusterIp && run.rdata().any(is)
+        let mut own = self.a().addresses().chain(self.aaaa().addresses());
+        self.kind == Kind::ClusterIp && own.any(|it| it == address)
     }
 
     /// The labels of the hosts that have this address.
     pub fn hosts_at(&self, address: IpAddr) -> impl Iterator<Item = &[u8]> + Clone {
-        let from = self.host_at.partition_point(|(at, _)| *at < address);
-        let same = self.host_at[from..]
+        let from = (self.by_address).partition_point(|at| self.address(*at) < Some(address));
+        let same = self.by_address[from..]
             .iter()
-            .take_while(move |(at, _)| *at == address);
-        same.map(|(_, host)| &*self.hosts[*host as usize].label)
+            .take_while(move |at| self.address(**at) == Some(address));
+        same.map(|at| self.label(self.host_of(*at)))
     }
 
-    /// Every address for which this service has a PTR record.
+    fn address(&self, at: AddressAt) -> Option<IpAddr> {
+        let from = at.offset() as usize;
+        if at.is_ipv6() {
+            Addresses::v6(&self.host_aaaa[from..]).first()
+        } else {
+            Addresses::v4(&self.host_a[from..]).first()
+        }
+    }
+
+    fn host_of(&self, at: AddressAt) -> usize {
+        let begin = |host: &Host| if at.is_ipv6() { host.aaaa } else { host.a };
+        let behind = (self.hosts).partition_point(|host| begin(host) <= at.offset());
+        behind - 1
+    }
+
+    /// Every address for which this service has a PTR record, sorted.
     pub fn reverse_addresses(&self) -> Box<[IpAddr]> {
-        let own = self
-            .a()
-            .rdata()
-            .chain(self.aaaa().rdata())
-            .filter_map(|rdata| {
-                let v4 = <[u8; 4]>::try_from(rdata).map(IpAddr::from);
-                v4.or_else(|_| <[u8; 16]>::try_from(rdata).map(IpAddr::from))
-                    .ok()
-            });
-        let mut addresses: Vec<_> = own
-            .chain(self.host_at.iter().map(|(address, _)| *address))
+        let mut addresses: Vec<_> = (self.by_address.iter())
+            .filter_map(|at| self.address(*at))
             .collect();
-        addresses.sort_unstable();
+        if !self.is_headless() {
+            addresses.extend(self.a().addresses().chain(self.aaaa().addresses()));
+            addresses.sort_unstable();
+        }
         addresses.dedup();
         addresses.into()
     }
@@ -222,8 +264,8 @@ impl ServiceRecords {
             .chain(0..first)
             .map(move |nth| match &port.targets {
                 Targets::Service => Target::Service,
-                Targets::EveryHost => Target::Host(&self.hosts[nth].label),
-                Targets::Hosts(hosts) => Target::Host(&self.hosts[hosts[nth] as usize].label),
+                Targets::EveryHost => Target::Host(self.label(nth)),
+                Targets::Hosts(hosts) => Target::Host(self.label(hosts[nth] as usize)),
             })
     }
 }

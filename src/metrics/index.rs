@@ -25,8 +25,8 @@ pub struct Index {
 impl Index {
     /// Registers the families.
     pub(super) fn new(registry: &mut Registry) -> Self {
-        // From 20 µs, below what one publication takes, to 10 s, by factors of 2.
-        let answerable = Histogram::new((0..20).map(|n| 20e-6 * f64::from(1 << n)));
+        // From 1/64 ms, below what one publication takes, over 1 ms to 8 s, by factors of 2.
+        let answerable = Histogram::new((0..20).map(|n| 1e-3 / 64.0 * f64::from(1 << n)));
         // From 10 ms to 164 s; the trigger's time has whole seconds for most pods.
         let programming = Histogram::new((0..15).map(|n| 0.01 * f64::from(1 << n)));
         let gauges = || {
@@ -87,7 +87,7 @@ impl Index {
         );
         registry.register_with_unit(
             "index_answerable",
-            "From an event's receipt to its being answered, once the index is synced",
+            "From the receipt of a change to its being answered, once the index is synced",
             Unit::Seconds,
             index.answerable.clone(),
         );

@@ -68,6 +68,20 @@ impl<'a> Addresses<'a> {
             .filter_map(|record| record.get(FIXED_LEN..))
     }
 
+    /// The same as addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<'a> {
+        self.rdata().filter_map(|rdata| {
+            let v4 = <[u8; 4]>::try_from(rdata).map(IpAddr::from);
+            v4.or_else(|_| <[u8; 16]>::try_from(rdata).map(IpAddr::from))
+                .ok()
+        })
+    }
+
+    /// The address of the first record.
+    pub fn first(&self) -> Option<IpAddr> {
+        self.addresses().next()
+    }
+
     /// The TTL all of them have, in seconds.
     pub fn ttl(&self) -> Option<u32> {
         Some(u32::from_be_bytes(

@@ -18,8 +18,10 @@ mod control_plane;
 mod support;
 
 mod clients;
+mod cluster;
 mod events;
 mod figures;
+mod memory;
 mod resolvers;
 mod rollout;
 mod scale;

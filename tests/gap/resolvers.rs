@@ -23,7 +23,13 @@ const ALWAYS_THERE: &str = "kubernetes.default.svc.cluster.local.";
 pub struct Resolver {
     pub name: &'static str,
     pub address: SocketAddr,
-    _process: Process,
+    process: Process,
+}
+
+impl Resolver {
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
 }
 
 /// gapless, which also says what it has.
@@ -203,6 +209,6 @@ async fn ready(name: &'static str, address: SocketAddr, process: Process) -> Res
     Resolver {
         name,
         address,
-        _process: process,
+        process,
     }
 }

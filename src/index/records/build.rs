@@ -1,13 +1,17 @@
 //! From a Service and its EndpointSlices to its records (Kubernetes DNS specification 2.3–2.5): pure, and the same for
 //! slices in any order and with any overlap.
 
-use super::{Host, Kind, ServicePort, ServiceRecords, Targets};
+use super::{AddressAt, Host, Kind, ServicePort, ServiceRecords, Targets};
 use crate::{
-    index::{EndpointNames, Options},
-    model::{Endpoint, EndpointSlice, Label, Port, Service, ServiceKind},
+    index::{
+        Options,
+        held::{Endpoint, Service, Slice},
+    },
+    model::{Port, ServiceKind},
     wire::encode_address,
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashSet},
     net::IpAddr,
     sync::Arc,
@@ -18,7 +22,7 @@ pub(in crate::index) struct Slices<'m, S> {
     /// Those that name the service, in any order.
     pub(in crate::index) slices: S,
     /// Former slices, the oldest first, whose ready endpoints count where nothing newer is said about their names.
-    pub(in crate::index) fading: Vec<&'m EndpointSlice>,
+    pub(in crate::index) fading: Vec<&'m Slice>,
     /// May there be others?
     pub(in crate::index) incomplete: bool,
 }
@@ -36,7 +40,7 @@ pub(in crate::index) fn unreadable(key: Arc<[u8]>) -> ServiceRecords {
 pub(in crate::index) fn build<'m>(
     key: Arc<[u8]>,
     service: &Service,
-    slices: Slices<'m, impl Iterator<Item = &'m EndpointSlice>>,
+    slices: Slices<'m, impl Iterator<Item = &'m Slice>>,
     options: &Options,
 ) -> ServiceRecords {
     let with_hosts = match service.kind {
@@ -46,7 +50,7 @@ pub(in crate::index) fn build<'m>(
     };
     let incomplete = with_hosts && slices.incomplete;
     let hosts = if with_hosts {
-        Hosts::collect(slices, options)
+        Hosts::collect(slices)
     } else {
         Hosts::default()
     };
@@ -102,42 +106,36 @@ fn encode(addresses: &[IpAddr], ttl: u32) -> (Box<[u8]>, Box<[u8]>) {
 
 /// The ready endpoints of a service under their labels.
 #[derive(Default)]
-struct Hosts {
+struct Hosts<'m> {
     /// A name, one of its addresses, and the number of the slice that says so; sorted.
-    named: Vec<(Box<[u8]>, IpAddr, u32)>,
+    named: Vec<(Cow<'m, [u8]>, IpAddr, u32)>,
     /// Every address once, if some address has several names; else empty.
     distinct: Vec<IpAddr>,
     /// The ports of each slice.
-    offers: Vec<(Port, u32)>,
-    unready: Vec<Label>,
+    offers: Vec<(&'m Port, u32)>,
+    unready: Vec<&'m [u8]>,
 }
 
-impl Hosts {
-    fn collect<'m>(
-        slices: Slices<'m, impl Iterator<Item = &'m EndpointSlice>>,
-        options: &Options,
-    ) -> Self {
+impl<'m> Hosts<'m> {
+    fn collect(slices: Slices<'m, impl Iterator<Item = &'m Slice>>) -> Self {
         let mut hosts = Self::default();
         let mut count = 0;
         for slice in slices.slices {
-            for endpoint in &slice.endpoints {
-                hosts.add(endpoint, count, options.endpoint_names);
+            for endpoint in slice.endpoints() {
+                hosts.add(endpoint, count);
             }
             hosts.offer(slice, count);
             count += 1;
         }
-        if !slices.fading.is_empty() {
-            let names = options.endpoint_names;
-            for slice in slices.fading.into_iter().rev() {
-                let told: HashSet<Box<[u8]>> = hosts.labels().map(Box::from).collect();
-                for endpoint in slice.endpoints.iter().filter(|it| it.ready) {
-                    if labels(endpoint, names).all(|label| !told.contains(&label)) {
-                        hosts.add(endpoint, count, names);
-                    }
+        for slice in slices.fading.into_iter().rev() {
+            let told: HashSet<Cow<'m, [u8]>> = hosts.labels().collect();
+            for endpoint in slice.endpoints().filter(|it| it.ready) {
+                if endpoint.named().all(|(label, _)| !told.contains(&label)) {
+                    hosts.add(endpoint, count);
                 }
-                hosts.offer(slice, count);
-                count += 1;
             }
+            hosts.offer(slice, count);
+            count += 1;
         }
         let Self {
             named,
@@ -150,7 +148,7 @@ impl Hosts {
         unready.dedup();
         unready.retain(|label| {
             named
-                .binary_search_by(|(ready, ..)| (**ready).cmp(label.as_bytes()))
+                .binary_search_by(|(ready, ..)| (**ready).cmp(label))
                 .is_err()
         });
         distinct.extend(named.iter().map(|(_, address, _)| *address));
@@ -166,56 +164,53 @@ impl Hosts {
     }
 
     /// What is said of a name so far, be it ready or not.
-    fn labels(&self) -> impl Iterator<Item = &[u8]> {
-        let named = self.named.iter().map(|(label, ..)| &**label);
-        named.chain(self.unready.iter().map(Label::as_bytes))
+    fn labels(&self) -> impl Iterator<Item = Cow<'m, [u8]>> {
+        let named = self.named.iter().map(|(label, ..)| label.clone());
+        named.chain(self.unready.iter().copied().map(Cow::Borrowed))
     }
 
-    fn offer(&mut self, slice: &EndpointSlice, number: u32) {
-        let ports = slice.ports.iter().map(|port| (port.clone(), number));
-        self.offers.extend(ports);
+    fn offer(&mut self, slice: &'m Slice, number: u32) {
+        self.offers
+            .extend(slice.ports.iter().map(|port| (port, number)));
     }
 
-    fn add(&mut self, endpoint: &Endpoint, slice: u32, names: EndpointNames) {
-        if !endpoint.ready {
-            self.unready.extend(own_label(endpoint, names).cloned());
-            return;
+    fn add(&mut self, endpoint: Endpoint<'m>, slice: u32) {
+        if endpoint.ready {
+            let named = endpoint.named();
+            self.named
+                .extend(named.map(|(label, address)| (label, address, slice)));
+        } else {
+            self.unready.extend(endpoint.label);
         }
-        let named = labels(endpoint, names).zip(&endpoint.addresses);
-        self.named
-            .extend(named.map(|(label, address)| (label, *address, slice)));
     }
 
     /// The records of the hosts, and the ports that the slices offer; those of the service's own name are for the caller.
     fn into_records(self, ttl: u32) -> ServiceRecords {
         let (mut a, mut aaaa) = (Vec::new(), Vec::new());
-        let (mut hosts, mut host_at) = (Vec::<Host>::new(), Vec::with_capacity(self.named.len()));
+        let (mut labels, mut hosts) = (Vec::new(), Vec::<Host>::new());
+        let mut by_address = Vec::<(IpAddr, AddressAt)>::with_capacity(self.named.len());
         let mut members = BTreeMap::<u32, Vec<u32>>::new();
-        for (label, address, slice) in self.named {
-            if hosts.last().is_none_or(|host| host.label != label) {
-                let (from_a, from_aaaa) = (a.len() as u32, aaaa.len() as u32);
+        let (mut host, mut told) = (None, None);
+        for (label, address, slice) in &self.named {
+            if host != Some(label) {
+                host = Some(label);
                 hosts.push(Host {
-                    label,
-                    a: from_a..from_a,
-                    aaaa: from_aaaa..from_aaaa,
+                    label: labels.len() as u32,
+                    a: a.len() as u32,
+                    aaaa: aaaa.len() as u32,
                 });
+                labels.extend_from_slice(label);
             }
             let number = hosts.len() as u32 - 1;
-            members.entry(slice).or_default().push(number);
-            if host_at.last() == Some(&(address, number)) {
+            members.entry(*slice).or_default().push(number);
+            if told.replace((number, address)) == Some((number, address)) {
                 continue; // the same endpoint stands in two slices
             }
-            encode_address(
-                address,
-                ttl,
-                if address.is_ipv4() { &mut a } else { &mut aaaa },
-            );
-            host_at.push((address, number));
-            if let Some(host) = hosts.last_mut() {
-                (host.a.end, host.aaaa.end) = (a.len() as u32, aaaa.len() as u32);
-            }
+            let run = if address.is_ipv4() { &mut a } else { &mut aaaa };
+            by_address.push((*address, AddressAt::new(*address, run.len())));
+            encode_address(*address, ttl, run);
         }
-        host_at.sort_unstable();
+        by_address.sort_unstable();
         ServiceRecords {
             key: Arc::default(),
             kind: Kind::Headless,
@@ -224,48 +219,29 @@ impl Hosts {
             host_a: a.into(),
             host_aaaa: aaaa.into(),
             ports: ports(self.offers, &members, hosts.len()),
+            labels: labels.into(),
             hosts: hosts.into(),
-            host_at: host_at.into(),
-            unready: self.unready.into(),
+            by_address: by_address.into_iter().map(|(_, at)| at).collect(),
+            unready: self.unready.into_iter().map(Box::from).collect(),
             incomplete: false,
         }
     }
 }
 
-/// The label of an endpoint that has one of its own, not its address.
-fn own_label(endpoint: &Endpoint, names: EndpointNames) -> Option<&Label> {
-    let pod = endpoint.pod.as_ref();
-    let pod = pod.filter(|_| names == EndpointNames::Pod);
-    endpoint.hostname.as_ref().or(pod)
-}
-
-/// The label for each of an endpoint's addresses.
-pub(in crate::index) fn labels(
-    endpoint: &Endpoint,
-    names: EndpointNames,
-) -> impl Iterator<Item = Box<[u8]>> {
-    let own = own_label(endpoint, names);
-    let label = move |address: &IpAddr| match own {
-        Some(label) => label.as_bytes().into(),
-        None => dashed(*address),
-    };
-    endpoint.addresses.iter().map(label)
-}
-
 /// Each port with the hosts that offer it; two slices may offer the same port.
 fn ports(
-    offers: Vec<(Port, u32)>,
+    offers: Vec<(&Port, u32)>,
     members: &BTreeMap<u32, Vec<u32>>,
     host_count: usize,
 ) -> Box<[ServicePort]> {
-    let mut merged = BTreeMap::<Port, Vec<u32>>::new();
+    let mut merged = BTreeMap::<&Port, Vec<u32>>::new();
     for (port, slice) in offers {
         merged
             .entry(port)
             .or_default()
             .extend(members.get(&slice).into_iter().flatten());
     }
-    let port = |(port, mut hosts): (Port, Vec<u32>)| {
+    let port = |(port, mut hosts): (&Port, Vec<u32>)| {
         hosts.sort_unstable();
         hosts.dedup();
         let every = hosts.len() == host_count;
@@ -274,18 +250,12 @@ fn ports(
         } else {
             Targets::Hosts(hosts.into())
         };
-        ServicePort { port, targets }
+        ServicePort {
+            port: port.clone(),
+            targets,
+        }
     };
     // A port that only slices without a ready endpoint offer has no records, and so no name.
     let merged = merged.into_iter().filter(|(_, hosts)| !hosts.is_empty());
     merged.map(port).collect()
-}
-
-/// The label of an endpoint that has no hostname: its address with `-` for `.` and `:`, and a `0` after a last `-`.
-fn dashed(address: IpAddr) -> Box<[u8]> {
-    let mut text = address.to_string().replace(['.', ':'], "-");
-    if text.ends_with('-') {
-        text.push('0');
-    }
-    text.into_bytes().into()
 }

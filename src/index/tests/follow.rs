@@ -15,30 +15,39 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Follows an index; what each publication said of triggers is kept, with the time since 1970.
+/// Follows an index; what each publication said is kept.
 struct Following {
     events: mpsc::Sender<Event>,
+    /// The triggers, each with the time of its publication since 1970.
     triggered: Arc<Mutex<Vec<(Duration, Duration)>>>,
+    /// When the changes were received.
+    received: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Following {
     fn start(index: Index) -> Self {
-        let (events, received) = mpsc::channel(64);
+        let (events, incoming) = mpsc::channel(64);
         let begin = now();
         let triggered = Arc::<Mutex<Vec<_>>>::default();
-        let kept = triggered.clone();
+        let received = Arc::<Mutex<Vec<_>>>::default();
+        let kept = (triggered.clone(), received.clone());
         #[allow(clippy::disallowed_methods, reason = "the runtime of the test owns it")]
         tokio::spawn(follow(
             index,
-            received,
+            incoming,
             move || (now(), BEGIN + (now() - begin)),
             move |_, published| {
                 let at = |trigger: &Duration| (*trigger, published.since_1970);
-                let mut kept = kept.lock().unwrap();
-                kept.extend(published.triggered.iter().map(at));
+                let triggered = published.triggered.iter().map(at);
+                kept.0.lock().unwrap().extend(triggered);
+                kept.1.lock().unwrap().extend(published.received);
             },
         ));
-        Self { events, triggered }
+        Self {
+            events,
+            triggered,
+            received,
+        }
     }
 
     async fn send(&self, triggered: Option<Duration>, change: Change) {
@@ -65,6 +74,29 @@ async fn a_trigger_counts_once_and_only_when_its_change_is_seen() {
     following.send(Some(trigger), apply(web("10.0.0.1"))).await;
     following.send(None, apply(web("10.0.0.2"))).await;
     assert_eq!(*following.triggered.lock().unwrap(), [(trigger, BEGIN)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_confirms_or_compares_is_no_change_that_became_answerable() {
+    let (index, _reader) = Index::new(options());
+    let following = Following::start(index);
+    let web = || slice("a", "web", &[("h", "10.0.0.1")]);
+    for change in [
+        Change::ListStarted(OWN),
+        Change::ListDone(OWN),
+        Change::Confirmed(OWN),
+        Change::AuditStarted(OWN),
+        Change::Audited(OWN, web()),
+        Change::AuditDone(OWN),
+        Change::Lost(OWN),
+    ] {
+        following.send(None, change).await;
+    }
+    let received = || following.received.lock().unwrap().len();
+    assert_eq!(received(), 0);
+    following.send(None, Change::Apply(OWN, web())).await;
+    following.send(None, delete(OWN)).await;
+    assert_eq!(received(), 2);
 }
 
 /// What one service's host is answered with, followed over the two watches of slices.

@@ -1,0 +1,215 @@
+//! What the index keeps of an object beside its key: all that records are made of, and no more. The endpoints of a slice,
+//! which are most of a cluster, stand packed in one run of octets.
+
+use super::EndpointNames;
+use crate::model::{self, Label, Object, ObjectKey, Port, ServiceKind};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    Service(Service),
+    EndpointSlice(Slice),
+    Namespace,
+    /// Its addresses.
+    Pod(Box<[IpAddr]>),
+    /// The service that a slice belongs to, if it says so.
+    Unreadable(Option<Label>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Service {
+    pub(super) kind: ServiceKind,
+    pub(super) ports: Box<[Port]>,
+}
+
+/// An EndpointSlice: 20 octets for the endpoint of a StatefulSet's pod, where the model has 150.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Slice {
+    pub(super) service: Label,
+    pub(super) ports: Box<[Port]>,
+    /// For each endpoint: whether it is ready, its label's length and octets, how many addresses it has, and for each of
+    /// them its length and octets.
+    endpoints: Box<[u8]>,
+}
+
+/// One endpoint of a [`Slice`].
+#[derive(Clone, Copy)]
+pub(super) struct Endpoint<'s> {
+    pub(super) ready: bool,
+    /// The label of its own, if that is not its address.
+    pub(super) label: Option<&'s [u8]>,
+    addresses: &'s [u8],
+}
+
+impl Held {
+    /// Key and content of an object.
+    pub(super) fn of(object: Object, names: EndpointNames) -> (ObjectKey, Self) {
+        match object {
+            Object::Service(model::Service { key, kind, ports }) => {
+                (key, Self::Service(Service { kind, ports }))
+            }
+            Object::EndpointSlice(slice) => {
+                let endpoints = pack(&slice.endpoints, names);
+                let held = Slice {
+                    service: slice.service,
+                    ports: slice.ports,
+                    endpoints,
+                };
+                (slice.key, Self::EndpointSlice(held))
+            }
+            Object::Namespace(key) => (key, Self::Namespace),
+            Object::Pod(pod) => (pod.key, Self::Pod(pod.addresses)),
+            Object::Unreadable(object) => (object.key, Self::Unreadable(object.service)),
+        }
+    }
+
+    pub(super) const fn as_slice(&self) -> Option<&Slice> {
+        match self {
+            Self::EndpointSlice(slice) => Some(slice),
+            _ => None,
+        }
+    }
+}
+
+impl Slice {
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = Endpoint<'_>> {
+        let mut rest = &*self.endpoints;
+        std::iter::from_fn(move || unpack(&mut rest))
+    }
+}
+
+impl<'s> Endpoint<'s> {
+    /// Each of its addresses, with the label of its name.
+    pub(super) fn named(self) -> impl Iterator<Item = (Cow<'s, [u8]>, IpAddr)> {
+        let mut rest = self.addresses;
+        let addresses = std::iter::from_fn(move || address(take_counted(&mut rest)?));
+        addresses.map(move |address| {
+            let label = self.label.map_or_else(|| dashed(address), Cow::Borrowed);
+            (label, address)
+        })
+    }
+}
+
+/// No endpoint has more than 100 addresses, as the API has it; more than 255 are cut off.
+fn pack(endpoints: &[model::Endpoint], names: EndpointNames) -> Box<[u8]> {
+    let mut run = Vec::new();
+    for endpoint in endpoints {
+        let pod = (endpoint.pod.as_ref()).filter(|_| names == EndpointNames::Pod);
+        let label = endpoint.hostname.as_ref().or(pod).map(Label::as_bytes);
+        run.push(u8::from(endpoint.ready));
+        put_counted(&mut run, label.unwrap_or_default());
+        let addresses = &endpoint.addresses[..endpoint.addresses.len().min(u8::MAX.into())];
+        run.push(addresses.len() as u8);
+        for address in addresses {
+            match address {
+                IpAddr::V4(v4) => put_counted(&mut run, &v4.octets()),
+                IpAddr::V6(v6) => put_counted(&mut run, &v6.octets()),
+            }
+        }
+    }
+    run.into()
+}
+
+fn unpack<'s>(rest: &mut &'s [u8]) -> Option<Endpoint<'s>> {
+    let ready = *rest.split_off_first()? == 1;
+    let label = Some(take_counted(rest)?).filter(|label| !label.is_empty());
+    let count = *rest.split_off_first()?;
+    let addresses = *rest;
+    for _ in 0..count {
+        take_counted(rest)?;
+    }
+    let addresses = &addresses[..addresses.len() - rest.len()];
+    Some(Endpoint {
+        ready,
+        label,
+        addresses,
+    })
+}
+
+/// Of at most 63 octets, as labels are.
+fn put_counted(run: &mut Vec<u8>, octets: &[u8]) {
+    run.push(octets.len() as u8);
+    run.extend_from_slice(octets);
+}
+
+fn take_counted<'s>(rest: &mut &'s [u8]) -> Option<&'s [u8]> {
+    let length = usize::from(*rest.split_off_first()?);
+    rest.split_off(..length)
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(|it| Ipv4Addr::from(it).into());
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(|it| Ipv6Addr::from(it).into()))
+        .ok()
+}
+
+/// The label of an endpoint that has no hostname: its address with `-` for `.` and `:`, and a `0` after a last `-`.
+fn dashed<'s>(address: IpAddr) -> Cow<'s, [u8]> {
+    let mut text = address.to_string().replace(['.', ':'], "-");
+    if text.ends_with('-') {
+        text.push('0');
+    }
+    text.into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(hostname: Option<&str>, pod: Option<&str>, addresses: &[&str]) -> model::Endpoint {
+        let label = |text| Label::new(text).unwrap();
+        model::Endpoint {
+            addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),
+            hostname: hostname.map(label),
+            pod: pod.map(label),
+            ready: hostname.is_some(),
+        }
+    }
+
+    #[test]
+    fn a_packed_slice_says_of_its_endpoints_what_the_object_said() {
+        let endpoints = [
+            endpoint(Some("web-0"), Some("web-0"), &["10.0.0.1"]),
+            endpoint(None, Some("web-1"), &["10.0.0.2", "fd00::2"]),
+            endpoint(Some("none"), None, &[]),
+            endpoint(None, None, &["fd00::"]),
+        ];
+        for (names, second) in [
+            (
+                EndpointNames::Hostname,
+                "10-0-0-2 10.0.0.2, fd00--2 fd00::2",
+            ),
+            (EndpointNames::Pod, "web-1 10.0.0.2, web-1 fd00::2"),
+        ] {
+            let slice = Slice {
+                service: Label::new("web").unwrap(),
+                ports: Box::default(),
+                endpoints: pack(&endpoints, names),
+            };
+            let text = |endpoint: Endpoint<'_>| {
+                let named = endpoint.named().map(|(label, address)| {
+                    format!("{} {address}", String::from_utf8_lossy(&label))
+                });
+                (endpoint.ready, named.collect::<Vec<_>>().join(", "))
+            };
+            assert_eq!(
+                slice.endpoints().map(text).collect::<Vec<_>>(),
+                [
+                    (true, "web-0 10.0.0.1".to_owned()),
+                    (false, second.to_owned()),
+                    (true, String::new()),
+                    (false, "fd00--0 fd00::".to_owned()),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn an_endpoint_of_a_stateful_set_takes_twenty_octets() {
+        let endpoints = [endpoint(Some("kafka-broker"), None, &["10.0.0.1"])];
+        assert_eq!(pack(&endpoints, EndpointNames::Hostname).len(), 20);
+    }
+}
