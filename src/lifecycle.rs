@@ -4,9 +4,15 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::Future,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    runtime::Builder,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 pub use tokio_util::sync::CancellationToken as Drain;
 use tokio_util::task::TaskTracker;
 
@@ -54,6 +60,27 @@ impl Tasks {
             let _report = report;
             task.await;
         });
+    }
+
+    /// The same on a thread of its own, with a clock and no sockets: for a task that computes for longer than others, or
+    /// that is not to wait until they yield. It fails if there is no thread to be had.
+    pub fn essential_thread(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_time().build()?;
+        let (ends, ended) = oneshot::channel::<()>();
+        let thread = move || {
+            let _ends = ends;
+            runtime.block_on(task);
+        };
+        thread::Builder::new()
+            .name(format!("gapless-{name}"))
+            .spawn(thread)?;
+        // The sender is dropped, a panic included.
+        self.essential(name, async move { drop(ended.await) });
+        Ok(())
     }
 
     /// Starts a task that ends by itself, such as one exchange. The caller bounds how many there are.
@@ -170,6 +197,7 @@ impl Drop for Awaited {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn ready_is_when_the_last_guard_is_dropped() {
@@ -189,6 +217,17 @@ mod tests {
         let (tasks, mut ended) = Tasks::new();
         tasks.essential("lives", std::future::pending());
         tasks.essential("panics", async { panic!("on purpose") });
+        assert_eq!(ended.first().await, "panics");
+    }
+
+    #[tokio::test]
+    async fn an_essential_thread_that_panics_is_reported() {
+        let (tasks, mut ended) = Tasks::new();
+        let panics = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            panic!("on purpose");
+        };
+        tasks.essential_thread("panics", panics).unwrap();
         assert_eq!(ended.first().await, "panics");
     }
 

@@ -180,10 +180,13 @@ impl Bound {
 
         let synced = Synced::new(readiness.clone(), reader, metrics.index.clone());
         let (events, received) = mpsc::channel(EVENTS);
-        tasks.essential(
-            "index",
-            index::follow(index, received, clock, synced.into_callback()),
-        );
+        // Among the other tasks, changes would wait until a watch has read all that came.
+        tasks
+            .essential_thread(
+                "index",
+                index::follow(index, received, clock, synced.into_callback()),
+            )
+            .context("the index's thread does not start")?;
         feed.start(events, &drain, &tasks, &metrics);
         for address in listeners.local_addrs() {
             tracing::info!(%address, "answering over UDP and TCP");
