@@ -16,7 +16,9 @@ pub use options::{EndpointNames, Options, Staleness, Ttl};
 pub use records::{Kind, ServicePort, ServiceRecords, Target};
 pub use snapshot::{Reader, Snapshot};
 
-use crate::model::{Change, EndpointSlice, Label, Object, ObjectKey, ServiceKind, Source};
+use crate::model::{
+    Change, EndpointSlice, Label, Object, ObjectKey, ServiceKind, Source, Unreadable,
+};
 use arc_swap::ArcSwap;
 use fading::Fading;
 use hashbrown::HashTable;
@@ -34,7 +36,7 @@ use std::{
 pub const FADING: Duration = Duration::from_millis(50);
 /// The same for slices that vanished while a watch was down: the other watch may take longer to come back.
 const FADING_AFTER_A_LIST: Duration = Duration::from_secs(1);
-/// How long a service that became headless waits for the controller to label its slices, until its names are absent.
+/// For how long no name is absent below a service that became headless: the controller labels its slices, one by one.
 const AWAITING_SLICES: Duration = Duration::from_secs(5);
 
 /// The writer's side: the objects, and the snapshot in the making.
@@ -147,6 +149,7 @@ impl Index {
             }
             Change::ListDone(source) => {
                 self.sweep(source);
+                self.fading.listed(source, FADING);
                 self.set_known(source, true);
             }
             Change::Confirmed(_) => {}
@@ -234,7 +237,7 @@ impl Index {
         for (_, listed) in gone {
             self.link(source, &listed.object, false);
             if may_move {
-                self.fade(listed.object, None, FADING_AFTER_A_LIST);
+                self.fade(source, listed.object, None, FADING_AFTER_A_LIST);
             }
         }
         count
@@ -253,7 +256,7 @@ impl Index {
         if let Some(before) = before {
             self.link(source, &before.object, false);
             self.await_slices(&before.object, &object);
-            self.fade(before.object, Some(&object), FADING);
+            self.fade(source, before.object, Some(&object), FADING);
         }
         self.link(source, &object, true);
         self.objects[source as usize].insert(object.key().clone(), Listed { generation, object });
@@ -265,30 +268,51 @@ impl Index {
             return false;
         };
         self.link(source, &gone.object, false);
-        self.fade(gone.object, None, FADING);
+        self.fade(source, gone.object, None, FADING);
         true
     }
 
-    /// Keeps a slice that is gone, or replaced, if a ready endpoint vanishes with it.
-    fn fade(&mut self, before: Arc<Object>, after: Option<&Object>, time: Duration) {
-        let Object::EndpointSlice(slice) = &*before else {
-            return;
-        };
+    /// Keeps a slice that is gone, or replaced, if a ready endpoint vanishes with it, or if nobody knows whether one does.
+    fn fade(
+        &mut self,
+        source: Source,
+        before: Arc<Object>,
+        after: Option<&Object>,
+        time: Duration,
+    ) {
         let names = self.working.options.endpoint_names;
         let labels = |slice: &EndpointSlice, ready: bool| {
             let endpoints = slice.endpoints.iter().filter(|it| it.ready || !ready);
             let labels = endpoints.flat_map(|it| records::labels(it, names));
             labels.collect::<HashSet<_>>()
         };
-        let lost = match after {
-            Some(Object::EndpointSlice(after)) if after.service == slice.service => {
-                !labels(slice, true).is_subset(&labels(after, false))
+        let (of, lost) = match (&*before, after) {
+            (Object::EndpointSlice(slice), Some(Object::EndpointSlice(after)))
+                if after.service == slice.service =>
+            {
+                let lost = !labels(slice, true).is_subset(&labels(after, false));
+                (&slice.service, lost)
             }
-            _ => slice.endpoints.iter().any(|endpoint| endpoint.ready),
+            (Object::EndpointSlice(slice), _) => {
+                let lost = slice.endpoints.iter().any(|endpoint| endpoint.ready);
+                (&slice.service, lost)
+            }
+            // It leaves this watch; what it says may be readable in the other one.
+            (
+                Object::Unreadable(Unreadable {
+                    service: Some(of), ..
+                }),
+                None,
+            ) => (of, true),
+            _ => return,
         };
         if lost {
-            let service = ObjectKey::new(&slice.key.namespace, slice.service.as_str());
-            self.fading.keep(service, before, time);
+            let service = ObjectKey::new(&before.key().namespace, of.as_str());
+            if self.listing[source as usize] {
+                self.fading.keep_until_listed(&service, before, source);
+            } else {
+                self.fading.keep(service, before, time);
+            }
         }
     }
 
@@ -443,18 +467,17 @@ impl Index {
         let links = self.slices.get(service).into_iter().flatten();
         let slices = links.clone().filter_map(|(source, slice)| {
             let listed = self.objects[*source as usize].get(slice)?;
-            Some((*source, &*listed.object))
+            Some(&*listed.object)
         });
-        let mut awaited = self.fading.awaits_slices(service);
-        let mut unreadable = false;
-        for (source, slice) in slices.clone() {
-            awaited &= source != Source::EndpointSlices;
-            unreadable |= matches!(slice, Object::Unreadable(_));
-        }
+        let fading = self.fading.slices(service);
+        let is_unreadable = |slice: &Object| matches!(slice, Object::Unreadable(_));
+        let incomplete = self.fading.awaits_slices(service)
+            || slices.clone().any(is_unreadable)
+            || fading.clone().any(is_unreadable);
         let slices = records::Slices {
-            slices: slices.filter_map(|(_, slice)| as_slice(slice)),
-            fading: self.fading.slices(service).filter_map(as_slice).collect(),
-            incomplete: awaited || unreadable,
+            slices: slices.filter_map(as_slice),
+            fading: fading.filter_map(as_slice).collect(),
+            incomplete,
         };
         let options = &self.working.options;
         Some(Arc::new(records::build(
