@@ -5,22 +5,30 @@
     reason = "a command speaks to its terminal"
 )]
 
-use clap::Parser;
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser};
 use gapless::{
     app,
     cli::{Check, Cli, Command, Serve},
     config::{self, Config},
     telemetry,
 };
-use std::process::ExitCode;
+use std::{io, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(flags) => serve(&flags),
-        Command::Check(flags) => check(&flags),
+        Command::Serve(flags) => serve(&flags).map(|()| ExitCode::SUCCESS),
+        Command::Check(flags) => check(&flags).map(|()| ExitCode::SUCCESS),
+        Command::Bench(bench) => app::bench::run(&bench),
+        Command::Manual { directory } => manual(&directory).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "gapless", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("gapless: {}", explain(&error));
             ExitCode::FAILURE
@@ -43,6 +51,11 @@ fn serve(flags: &Serve) -> anyhow::Result<()> {
     let config = Config::load(flags.config.as_deref(), flags)?;
     telemetry::init(config.log.format, &config.log.level)?;
     app::run(config)
+}
+
+fn manual(directory: &Path) -> anyhow::Result<()> {
+    let written = clap_mangen::generate_to(Cli::command(), directory);
+    written.with_context(|| directory.display().to_string())
 }
 
 fn check(flags: &Check) -> anyhow::Result<()> {
