@@ -269,7 +269,7 @@ async fn a_malformed_slice_that_moves_between_the_watches_leaves_its_names_unsur
         let key = wire_key(&ObjectKey::new("default", "web")).unwrap();
         moving.reader.load().service(&key).unwrap().is_incomplete()
     };
-    let malformed = Object::Unreadable(crate::model::Unreadable {
+    let malformed = Object::Unreadable(Unreadable {
         key: ObjectKey::new("default", "a"),
         service: Some(label("web")),
     });
