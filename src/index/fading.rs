@@ -2,7 +2,7 @@
 //! services and times, not what is made of them.
 
 use super::held::Held;
-use crate::model::ObjectKey;
+use crate::model::{ObjectKey, Source};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
@@ -25,8 +25,16 @@ pub(super) struct Fading {
 
 #[derive(Debug, Default)]
 struct Service {
-    slices: Vec<(Instant, Arc<Held>)>,
+    slices: Vec<(Until, Arc<Held>)>,
     awaits_slices_until: Option<Instant>,
+}
+
+/// How long a former slice is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    Time(Instant),
+    /// The source is being listed, and may name what moved at the list's end only.
+    Listed(Source),
 }
 
 impl Fading {
@@ -42,7 +50,8 @@ impl Fading {
             };
             if let Some(service) = self.services.get_mut(&key) {
                 let before = service.slices.len();
-                service.slices.retain(|(until, _)| *until > now);
+                let stays = |until| !matches!(until, Until::Time(at) if at <= now);
+                service.slices.retain(|(until, _)| stays(*until));
                 self.slices -= before - service.slices.len();
                 service.awaits_slices_until.take_if(|until| *until <= now);
                 if service.slices.is_empty() && service.awaits_slices_until.is_none() {
@@ -69,13 +78,38 @@ impl Fading {
 
     /// Keeps a former slice of a service for so long.
     pub(super) fn keep(&mut self, service: ObjectKey, slice: Arc<Held>, time: Duration) {
-        let Some(now) = self.now.filter(|_| self.slices < MAX_FADING) else {
-            return;
-        };
-        self.slices += 1;
-        let kept = self.services.entry(service.clone()).or_default();
-        kept.slices.push((now + time, slice));
-        self.deadlines.push(Reverse((now + time, service)));
+        if let Some(now) = self.now {
+            self.push(&service, Until::Time(now + time), slice);
+            self.deadlines.push(Reverse((now + time, service)));
+        }
+    }
+
+    /// Keeps a former slice of a service until [`Fading::listed`].
+    pub(super) fn keep_until_listed(&mut self, service: &ObjectKey, slice: Arc<Held>, of: Source) {
+        if self.now.is_some() {
+            self.push(service, Until::Listed(of), slice);
+        }
+    }
+
+    fn push(&mut self, service: &ObjectKey, until: Until, slice: Arc<Held>) {
+        if self.slices < MAX_FADING {
+            self.slices += 1;
+            let kept = self.services.entry(service.clone()).or_default();
+            kept.slices.push((until, slice));
+        }
+    }
+
+    /// The source is listed: what was kept for that fades from now on.
+    pub(super) fn listed(&mut self, source: Source, time: Duration) {
+        let Some(now) = self.now else { return };
+        for (key, service) in &mut self.services {
+            for (until, _) in &mut service.slices {
+                if *until == Until::Listed(source) {
+                    *until = Until::Time(now + time);
+                    self.deadlines.push(Reverse((now + time, key.clone())));
+                }
+            }
+        }
     }
 
     /// Notes that slices of a service are to come.
@@ -91,7 +125,7 @@ impl Fading {
         kept.is_some_and(|kept| kept.awaits_slices_until.is_some())
     }
 
-    pub(super) fn slices(&self, service: &ObjectKey) -> impl Iterator<Item = &Held> {
+    pub(super) fn slices(&self, service: &ObjectKey) -> impl Iterator<Item = &Held> + Clone {
         let kept = self.services.get(service).into_iter();
         kept.flat_map(|kept| kept.slices.iter().map(|(_, slice)| &**slice))
     }

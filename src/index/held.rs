@@ -79,6 +79,10 @@ impl Slice {
         let mut rest = &*self.endpoints;
         std::iter::from_fn(move || unpack(&mut rest))
     }
+
+    pub(super) fn ready(&self) -> impl Iterator<Item = Endpoint<'_>> {
+        self.endpoints().filter(|endpoint| endpoint.ready)
+    }
 }
 
 impl<'s> Endpoint<'s> {

@@ -36,7 +36,7 @@ use std::{
 pub const FADING: Duration = Duration::from_millis(50);
 /// The same for slices that vanished while a watch was down: the other watch may take longer to come back.
 const FADING_AFTER_A_LIST: Duration = Duration::from_secs(1);
-/// How long a service that became headless waits for the controller to label its slices, until its names are absent.
+/// For how long no name is absent below a service that became headless: the controller labels its slices, one by one.
 const AWAITING_SLICES: Duration = Duration::from_secs(5);
 
 /// The writer's side: the objects, and the snapshot in the making.
@@ -149,6 +149,7 @@ impl Index {
             }
             Change::ListDone(source) => {
                 self.sweep(source);
+                self.fading.listed(source, FADING);
                 self.set_known(source, true);
             }
             Change::Confirmed(_) => {}
@@ -236,7 +237,7 @@ impl Index {
         for (key, listed) in gone {
             self.link(source, &key, &listed.held, false);
             if may_move {
-                self.fade(&key, listed.held, None, FADING_AFTER_A_LIST);
+                self.fade(source, &key, listed.held, None, FADING_AFTER_A_LIST);
             }
         }
         count
@@ -257,7 +258,7 @@ impl Index {
         if let Some(before) = before {
             self.link(source, &key, &before, false);
             self.await_slices(&key, &before, &held);
-            self.fade(&key, before, Some(&held), FADING);
+            self.fade(source, &key, before, Some(&held), FADING);
         }
         self.link(source, &key, &held, true);
         self.objects[source as usize].insert(key, Listed { generation, held });
@@ -269,29 +270,41 @@ impl Index {
             return false;
         };
         self.link(source, key, &gone.held, false);
-        self.fade(key, gone.held, None, FADING);
+        self.fade(source, key, gone.held, None, FADING);
         true
     }
 
-    /// Keeps a slice that is gone, or replaced, if a ready endpoint vanishes with it.
-    fn fade(&mut self, key: &ObjectKey, before: Arc<Held>, after: Option<&Held>, time: Duration) {
-        let Some(slice) = before.as_slice() else {
-            return;
-        };
-        let after = after.and_then(Held::as_slice);
-        let lost = match after.filter(|after| after.service == slice.service) {
-            Some(after) => {
+    /// Keeps a slice that is gone, or replaced, if a ready endpoint vanishes with it, or if nobody knows whether one does.
+    fn fade(
+        &mut self,
+        source: Source,
+        key: &ObjectKey,
+        before: Arc<Held>,
+        after: Option<&Held>,
+        time: Duration,
+    ) {
+        let (of, lost) = match (&*before, after) {
+            (Held::EndpointSlice(slice), Some(Held::EndpointSlice(after)))
+                if after.service == slice.service =>
+            {
                 let told = after.endpoints().flat_map(held::Endpoint::named);
                 let told: HashSet<_> = told.map(|(label, _)| label).collect();
-                let ready = slice.endpoints().filter(|endpoint| endpoint.ready);
-                let mut had = ready.flat_map(held::Endpoint::named);
-                had.any(|(label, _)| !told.contains(&label))
+                let mut had = slice.ready().flat_map(held::Endpoint::named);
+                let lost = had.any(|(label, _)| !told.contains(&label));
+                (&slice.service, lost)
             }
-            None => slice.endpoints().any(|endpoint| endpoint.ready),
+            (Held::EndpointSlice(slice), _) => (&slice.service, slice.ready().next().is_some()),
+            // It leaves this watch; what it says may be readable in the other one.
+            (Held::Unreadable(Some(of)), None) => (of, true),
+            _ => return,
         };
         if lost {
-            let service = ObjectKey::new(&key.namespace, slice.service.as_str());
-            self.fading.keep(service, before, time);
+            let service = ObjectKey::new(&key.namespace, of.as_str());
+            if self.listing[source as usize] {
+                self.fading.keep_until_listed(&service, before, source);
+            } else {
+                self.fading.keep(service, before, time);
+            }
         }
     }
 
@@ -444,22 +457,17 @@ impl Index {
         let links = self.slices.get(service).into_iter().flatten();
         let slices = links.clone().filter_map(|(source, slice)| {
             let listed = self.objects[*source as usize].get(slice)?;
-            Some((*source, &*listed.held))
+            Some(&*listed.held)
         });
-        let mut awaited = self.fading.awaits_slices(service);
-        let mut unreadable = false;
-        for (source, slice) in slices.clone() {
-            awaited &= source != Source::EndpointSlices;
-            unreadable |= matches!(slice, Held::Unreadable(_));
-        }
+        let fading = self.fading.slices(service);
+        let is_unreadable = |slice: &Held| matches!(slice, Held::Unreadable(_));
+        let incomplete = self.fading.awaits_slices(service)
+            || slices.clone().any(is_unreadable)
+            || fading.clone().any(is_unreadable);
         let slices = records::Slices {
-            slices: slices.filter_map(|(_, slice)| slice.as_slice()),
-            fading: self
-                .fading
-                .slices(service)
-                .filter_map(Held::as_slice)
-                .collect(),
-            incomplete: awaited || unreadable,
+            slices: slices.filter_map(Held::as_slice),
+            fading: fading.filter_map(Held::as_slice).collect(),
+            incomplete,
         };
         let options = &self.working.options;
         Some(Arc::new(records::build(

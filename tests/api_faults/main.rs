@@ -5,6 +5,7 @@
 
 #[path = "../support/api_server.rs"]
 mod api_server;
+mod clocks;
 mod lists;
 mod outages;
 #[path = "../support/mod.rs"]

@@ -147,7 +147,7 @@ async fn k5_a_list_that_takes_five_minutes_comes_to_its_end() {
         assert_eq!(world.ask("s7.shop"), "NOERROR 10.96.1.7");
         world.until("none.shop", "NXDOMAIN").await;
         assert!(
-            begin.elapsed() >= Duration::from_secs(60),
+            begin.elapsed() >= Duration::from_secs(300),
             "{:?}",
             begin.elapsed()
         );

@@ -270,6 +270,8 @@ async fn k27_k28_slices_that_change_watch_and_services_that_change_kind_are_neve
             .server
             .apply(&slice("db-1", "db", CONTROLLER, &[("db-0", "10.1.0.1")]));
         world.until("db.shop", DB).await;
+        // Another slice might have been labelled later.
+        seconds(5).await;
         assert_eq!(world.ask("db-1.db.shop"), "NXDOMAIN");
     }
 }

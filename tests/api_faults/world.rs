@@ -1,4 +1,5 @@
 //! Feed, index and engine over a scripted API server, and objects to put into it.
+#![allow(dead_code, reason = "each crate of tests uses a part of it")]
 
 use crate::{
     api_server::ApiServer,
@@ -21,7 +22,10 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     net::Ipv4Addr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -42,8 +46,13 @@ pub(crate) struct Choices {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
     pub(crate) age: BTreeMap<Source, Duration>,
+    pub(crate) confirmed: BTreeMap<Source, std::time::Instant>,
     pub(crate) repaired: BTreeMap<Source, u64>,
     pub(crate) publications: usize,
+    /// Events, and services rebuilt, behind one publication at most; and the longest time that an event waited for it.
+    pub(crate) largest: usize,
+    pub(crate) rebuilt: usize,
+    pub(crate) lag: Duration,
 }
 
 pub(crate) struct World {
@@ -51,6 +60,8 @@ pub(crate) struct World {
     pub(crate) feed: Feed,
     engine: Engine,
     said: Arc<Mutex<Said>>,
+    /// By how many seconds the wall clock is wrong.
+    pub(crate) wall: Arc<AtomicI64>,
     _tasks: Tasks,
     drain: Drain,
 }
@@ -88,19 +99,25 @@ impl World {
         let said = Arc::<Mutex<Said>>::default();
         let kept = said.clone();
         let begin = Instant::now();
+        let wall = Arc::<AtomicI64>::default();
+        let wrong_by = wall.clone();
         let clock = move || {
             let now = Instant::now();
-            (
-                now.into_std(),
-                Duration::from_secs(1_000_000) + (now - begin),
-            )
+            let seconds = 1_000_000 + wrong_by.load(Relaxed);
+            let seconds = Duration::from_secs(seconds.unsigned_abs());
+            (now.into_std(), seconds + (now - begin))
         };
         let published = move |index: &Index, published: index::Published<'_>| {
             let mut said = kept.lock().unwrap();
             said.publications += usize::from(!published.received.is_empty());
+            said.largest = said.largest.max(published.received.len());
+            said.rebuilt = said.rebuilt.max(published.rebuilt);
+            let waited = published.received.iter().map(|it| published.at - *it);
+            said.lag = said.lag.max(waited.max().unwrap_or_default());
             for source in &sources {
                 if let Some(confirmed) = index.confirmed(*source) {
                     said.age.insert(*source, published.at - confirmed);
+                    said.confirmed.insert(*source, confirmed);
                 }
                 said.repaired.insert(*source, index.repaired(*source));
             }
@@ -127,6 +144,7 @@ impl World {
             server,
             feed,
             said,
+            wall,
             _tasks: tasks,
             drain,
         }
@@ -135,22 +153,10 @@ impl World {
     /// The answer in one line: `NXDOMAIN`, `NOERROR 10.1.0.1 ede 3`, `forwarded`. Names are below `svc.cluster.local`.
     pub(crate) fn ask(&self, name: &str) -> String {
         let ask = Ask::parse(&format!("{name}.svc.cluster.local. A"));
-        let mut out = [0; 1232];
-        let packet = ask.packet(1);
-        let asked = Asked {
-            packet: &packet,
-            client: ([192, 0, 2, 7], 5353).into(),
-            local: Ipv4Addr::LOCALHOST.into(),
-            transport: Transport::Udp,
-            rotation: 0,
+        let Some(reply) = self.reply(&ask) else {
+            return "forwarded".to_owned();
         };
-        let now = Instant::now().into_std();
-        let len = match self.engine.view(None).answer_now(&asked, now, &mut out) {
-            Now::Reply(len) => len,
-            Now::NeedsAsync => return "forwarded".to_owned(),
-            Now::Drop => panic!("an answer"),
-        };
-        let text = describe(&ask, &out[..len]);
+        let text = describe(&ask, &reply);
         let mut lines = text.lines();
         let mut said = vec![lines.next().unwrap().split(' ').next().unwrap().to_owned()];
         for line in lines {
@@ -164,6 +170,25 @@ impl World {
             }
         }
         said.join(" ")
+    }
+
+    /// The reply itself; none if somebody else is to be asked.
+    pub(crate) fn reply(&self, ask: &Ask) -> Option<Vec<u8>> {
+        let mut out = [0; 1232];
+        let packet = ask.packet(1);
+        let asked = Asked {
+            packet: &packet,
+            client: ([192, 0, 2, 7], 5353).into(),
+            local: Ipv4Addr::LOCALHOST.into(),
+            transport: Transport::Udp,
+            rotation: 0,
+        };
+        let now = Instant::now().into_std();
+        match self.engine.view(None).answer_now(&asked, now, &mut out) {
+            Now::Reply(len) => Some(out[..len].to_vec()),
+            Now::NeedsAsync => None,
+            Now::Drop => panic!("an answer"),
+        }
     }
 
     /// Waits until the answer is so, and says how long that took, to 5 % and a millisecond.

@@ -88,8 +88,10 @@ pub(crate) struct ApiServer {
 
 struct Shared {
     state: Mutex<Cluster>,
-    /// Counts up with whatever happens.
+    /// Counts up with whatever happens to objects, watches and faults.
     ticks: watch::Sender<u64>,
+    /// Counts up with each request; by itself, as every open watch wakes at the others.
+    requests: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -104,6 +106,8 @@ struct Cluster {
     faults: HashMap<String, Faults>,
     asked: BTreeMap<(String, Asked), usize>,
     targets: Vec<String>,
+    /// When each request came, and how it asked.
+    times: Vec<(Instant, Asked)>,
     pages: HashMap<String, (u64, Vec<Value>)>,
     /// A state that was kept; and whether it is what an API server knows that is behind.
     kept: Option<Kept>,
@@ -135,6 +139,7 @@ impl ApiServer {
                 ..Cluster::default()
             }),
             ticks: watch::channel(0).0,
+            requests: watch::channel(0).0,
         });
         let router = Router::new().fallback(answer).with_state(shared.clone());
         let (tasks, _) = Tasks::new();
@@ -200,6 +205,12 @@ impl ApiServer {
         });
         drop(cluster);
         self.shared.tick();
+    }
+
+    /// Is there such an object?
+    pub(crate) fn has(&self, plural: &str, namespace: &str, name: &str) -> bool {
+        let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
+        self.cluster().objects.contains_key(&key)
     }
 
     /// A client without a connection: nothing but the runtime's clock stands between it and the server.
@@ -306,11 +317,19 @@ impl ApiServer {
         self.cluster().targets.clone()
     }
 
+    /// When each request came so far, and how it asked.
+    pub(crate) fn times(&self) -> Vec<(Instant, Asked)> {
+        self.cluster().times.clone()
+    }
+
     /// Waits until a kind was asked for so often.
     pub(crate) async fn until_asked(&self, plural: &str, asked: Asked, times: usize) {
-        let mut ticks = self.shared.ticks.subscribe();
+        let mut requests = self.shared.requests.subscribe();
         while self.asked(plural, asked) < times {
-            ticks.changed().await.expect("the server holds the sender");
+            requests
+                .changed()
+                .await
+                .expect("the server holds the sender");
         }
     }
 
@@ -355,6 +374,7 @@ async fn answer(
         let mut cluster = shared.state.lock().unwrap();
         *cluster.asked.entry((plural.clone(), asked)).or_default() += 1;
         cluster.targets.push(uri.to_string());
+        cluster.times.push((Instant::now(), asked));
         let generation = cluster.generation;
         let faults = cluster.faults.entry(plural.clone()).or_default();
         let now = faults.clone();
@@ -364,7 +384,7 @@ async fn answer(
         }
         (now, generation)
     };
-    shared.tick();
+    shared.requests.send_modify(|requests| *requests += 1);
     let held = |shared: &Shared| shared.state.lock().unwrap().faults[&plural].hold;
     let mut ticks = shared.ticks.subscribe();
     while held(&shared) {

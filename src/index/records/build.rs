@@ -129,7 +129,7 @@ impl<'m> Hosts<'m> {
         }
         for slice in slices.fading.into_iter().rev() {
             let told: HashSet<Cow<'m, [u8]>> = hosts.labels().collect();
-            for endpoint in slice.endpoints().filter(|it| it.ready) {
+            for endpoint in slice.ready() {
                 if endpoint.named().all(|(label, _)| !told.contains(&label)) {
                     hosts.add(endpoint, count);
                 }

@@ -258,13 +258,58 @@ async fn k27_a_service_that_turns_headless_is_unsure_until_its_slices_are_labell
             .await;
         assert!(incomplete());
         if labelled {
+            // What is labelled is answered; another slice may still be on its way.
             moving.tell(Change::Apply(OWN, web())).await;
-            assert!(!incomplete() && moving.host("h0").is_some());
-        } else {
-            tokio::time::sleep(AWAITING_SLICES).await;
-            assert!(!incomplete(), "it has no endpoints after all");
+            assert!(incomplete() && moving.host("h0").is_some());
+        }
+        tokio::time::sleep(AWAITING_SLICES).await;
+        assert!(!incomplete(), "it has no other endpoints after all");
+    }
+}
+
+/// An endpoint moved while a watch was down, and the list tells of the slice that it left long before the other one.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_moved_is_there_throughout_a_slow_list_that_breaks_off_once() {
+    let moving = Moving::start().await;
+    let first = Some(strings(&["10.0.0.1"]));
+    let part = |name, n: usize| Change::Apply(OWN, slice(name, "web", &ENDPOINTS[n..=n]));
+    for changes in [
+        vec![Change::ListStarted(OWN), part("a", 1)],
+        vec![Change::ListStarted(OWN), part("a", 1), part("b", 0)],
+        vec![Change::ListDone(OWN)],
+    ] {
+        for change in changes {
+            moving.tell(change).await;
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            assert_eq!(moving.host("h0"), first);
         }
     }
+    // What the list did not name is gone.
+    moving.tell(Change::ListStarted(OWN)).await;
+    moving.tell(part("a", 1)).await;
+    moving.tell(Change::ListDone(OWN)).await;
+    moving.later().await;
+    assert_eq!(moving.host("h0"), None);
+}
+
+/// Nobody knows what it says before, and who does afterwards is another watch.
+#[tokio::test(start_paused = true)]
+async fn a_malformed_slice_that_moves_between_the_watches_leaves_its_names_unsure_until_it_is_there()
+ {
+    let moving = Moving::start().await;
+    let incomplete = || {
+        let key = wire_key(&ObjectKey::new("default", "web")).unwrap();
+        moving.reader.load().service(&key).unwrap().is_incomplete()
+    };
+    let malformed = Object::Unreadable(Unreadable {
+        key: ObjectKey::new("default", "a"),
+        service: Some(label("web")),
+    });
+    moving.tell(Change::Apply(OWN, malformed)).await;
+    moving.tell(delete(OWN)).await;
+    assert!(incomplete());
+    tokio::time::sleep(FADING).await;
+    assert!(!incomplete());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ mod follow;
 mod model;
 
 use super::*;
-use crate::model::{Endpoint, EndpointSlice, Port, Protocol, Service, ServiceKind};
+use crate::model::{Endpoint, EndpointSlice, Port, Protocol, Service, ServiceKind, Unreadable};
 use crate::wire::NameKey;
 
 pub(super) fn options() -> Options {

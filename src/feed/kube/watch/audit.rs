@@ -92,7 +92,10 @@ impl Audit {
                 Change::Delete(_, key) => key,
                 _ => return,
             };
-            running.changed.insert(key.clone());
+            // One more than the limit says that it was reached.
+            if running.changed.len() <= MAX_CHANGED {
+                running.changed.insert(key.clone());
+            }
         }
     }
 }
@@ -178,5 +181,38 @@ impl Watch {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Source;
+
+    #[test]
+    fn a_hundred_thousand_objects_may_change_during_a_comparison_and_no_more_are_noted() {
+        let mut audit = Audit::new(Arc::new(Semaphore::new(1)));
+        audit.running = Some(Running {
+            _turn: Arc::clone(&audit.turns).try_acquire_owned().unwrap(),
+            from: "1".to_owned(),
+            changed: HashSet::new(),
+            held: None,
+        });
+        let change = |audit: &mut Audit, n: usize| {
+            let key = ObjectKey::new("shop", &n.to_string());
+            audit.changed(&Change::Delete(Source::Services, key));
+            audit.running.as_ref().unwrap().changed.len()
+        };
+        for n in 0..100_000 {
+            change(&mut audit, n);
+        }
+        assert_eq!(change(&mut audit, 7), MAX_CHANGED, "an object counts once");
+        for n in 100_000..300_000 {
+            assert_eq!(
+                change(&mut audit, n),
+                MAX_CHANGED + 1,
+                "given up, and bounded"
+            );
+        }
     }
 }

@@ -1,0 +1,282 @@
+//! One source as a feed follows it: what it is about to tell, what it has told, and since when it may be behind.
+
+use gapless::{
+    index::Index,
+    model::{Change, Object, ObjectKey, ServiceKind, Source},
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How long an event may be on its way, in milliseconds: less than what vanished is still given for.
+pub(crate) const NEWS: u64 = 40;
+/// For how long a vanished endpoint is given at most ([`gapless::index::FADING`]).
+pub(crate) const FADING: u64 = gapless::index::FADING.as_millis() as u64;
+/// The same after a list.
+pub(crate) const FADING_AFTER_A_LIST: u64 = 1_000;
+
+/// A time in which the watch was down, and until when the list was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) from: u64,
+    pub(crate) until: Option<u64>,
+}
+
+/// An event that was never told, of which service of which namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Unheard {
+    pub(crate) at: u64,
+    pub(crate) namespace: String,
+    pub(crate) service: Option<String>,
+    /// When a list, or a comparison, had repaired it.
+    pub(crate) repaired: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) source: Source,
+    pub(crate) is_fed: bool,
+    pub(crate) is_up: bool,
+    pub(crate) gap: Option<Gap>,
+    /// It was cut between two events that are one: an endpoint left a slice, and is in no other one.
+    pub(crate) is_torn: bool,
+    pub(crate) is_known: bool,
+    pub(crate) heard: Option<u64>,
+    pub(crate) unheard: Vec<Unheard>,
+    /// Services that were told to be so, and were not before.
+    pub(crate) became_headless: Vec<ObjectKey>,
+    queue: VecDeque<(u64, Change)>,
+    pages: VecDeque<(u64, Change)>,
+    /// When the list, or comparison, under way was read.
+    read_at: u64,
+    is_listing: bool,
+    /// What the watch told since a comparison began.
+    changed: Option<BTreeSet<ObjectKey>>,
+    held: BTreeMap<ObjectKey, Object>,
+    seen: BTreeSet<ObjectKey>,
+    repaired: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(source: Source, is_fed: bool) -> Self {
+        Self {
+            source,
+            is_fed,
+            is_up: false,
+            gap: Some(Gap {
+                from: 0,
+                until: None,
+            }),
+            is_torn: false,
+            is_known: false,
+            heard: None,
+            unheard: Vec::new(),
+            became_headless: Vec::new(),
+            queue: VecDeque::new(),
+            pages: VecDeque::new(),
+            read_at: 0,
+            is_listing: false,
+            changed: None,
+            held: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            repaired: 0,
+        }
+    }
+
+    /// Tells this later, `delay` from now, and after what was said before.
+    pub(crate) fn push(&mut self, now: u64, delay: u64, change: Change) {
+        let last = self.queue.back().map_or(0, |(at, _)| *at);
+        self.queue.push_back((last.max(now + delay), change));
+    }
+
+    pub(crate) fn cut(&mut self, now: u64) {
+        self.is_up = false;
+        self.is_torn |= !self.queue.is_empty();
+        self.queue.clear();
+        self.pages.clear();
+        self.changed = None;
+        let from = self.gap.map_or(now, |gap| gap.from);
+        self.gap = Some(Gap { from, until: None });
+    }
+
+    /// Tells a list within that time; only its beginning if it breaks off.
+    pub(crate) fn list(&mut self, now: u64, takes: u64, objects: Vec<Object>, breaks: bool) {
+        self.read_at = now;
+        let source = self.source;
+        self.push(now, 0, Change::ListStarted(source));
+        let count = objects.len() as u64;
+        let told = if breaks { count / 2 } else { count };
+        for (nth, object) in (1..=told).zip(objects) {
+            self.push(now, takes * nth / count, Change::Apply(source, object));
+        }
+        if !breaks {
+            self.push(now, takes, Change::ListDone(source));
+            self.is_up = true;
+        }
+    }
+
+    /// Compares what is held with these objects, page by page.
+    pub(crate) fn compare(&mut self, now: u64, takes: u64, objects: Vec<Object>) {
+        let source = self.source;
+        self.read_at = now;
+        self.pages.clear();
+        self.pages.push_back((now, Change::AuditStarted(source)));
+        // Everything is told that the list may know.
+        let begin = self.queue.back().map_or(now, |(at, _)| *at);
+        let count = objects.len() as u64;
+        for (nth, object) in (1..=count).zip(objects) {
+            let at = begin + 1 + takes * nth / count;
+            self.pages.push_back((at, Change::Audited(source, object)));
+        }
+        let done = Change::AuditDone(source);
+        self.pages.push_back((begin + 1 + takes, done));
+    }
+
+    /// May a list or a comparison begin?
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_fed && !self.is_listing && self.queue.is_empty() && self.pages.is_empty()
+    }
+
+    pub(crate) fn due(&self) -> Option<u64> {
+        let fronts = [self.queue.front(), self.pages.front()];
+        fronts.into_iter().flatten().map(|(at, _)| *at).min()
+    }
+
+    /// Tells the index what is due.
+    pub(crate) fn deliver(&mut self, now: u64, index: &mut Index) -> Result<(), String> {
+        while let Some((_, change)) = self.queue.pop_front_if(|(at, _)| *at <= now) {
+            self.tell(now, index, change)?;
+        }
+        while let Some((_, change)) = self.pages.pop_front_if(|(at, _)| *at <= now) {
+            let stays = |changed: &BTreeSet<_>| match &change {
+                Change::Audited(_, object) => !changed.contains(object.key()),
+                _ => true,
+            };
+            if self.changed.as_ref().is_none_or(stays) {
+                self.tell(now, index, change)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the index, and holds it to a plain account of what it was told.
+    pub(crate) fn tell(
+        &mut self,
+        now: u64,
+        index: &mut Index,
+        change: Change,
+    ) -> Result<(), String> {
+        let mut confirms = !self.is_listing;
+        let mut differs = false;
+        match &change {
+            Change::ListStarted(_) => {
+                (self.is_listing, confirms) = (true, false);
+                self.seen.clear();
+            }
+            Change::ListDone(_) => {
+                self.held.retain(|key, _| self.seen.contains(key));
+                (self.is_listing, self.is_known, confirms) = (false, true, true);
+                self.is_torn = false;
+                self.gap = self.gap.map(|gap| Gap {
+                    until: Some(now),
+                    ..gap
+                });
+                self.repair(now);
+            }
+            Change::AuditStarted(_) => {
+                self.changed = Some(BTreeSet::new());
+                self.seen.clear();
+                confirms = false;
+            }
+            Change::Apply(_, object) | Change::Audited(_, object) => {
+                let before = self.held.insert(object.key().clone(), object.clone());
+                differs = before.as_ref() != Some(object);
+                if before.as_ref().and_then(is_headless) == Some(false)
+                    && is_headless(object) == Some(true)
+                {
+                    self.became_headless.push(object.key().clone());
+                }
+                self.seen.insert(object.key().clone());
+                if matches!(change, Change::Audited(..)) {
+                    self.repaired += u64::from(differs);
+                    confirms = false;
+                } else if let Some(changed) = &mut self.changed {
+                    changed.insert(object.key().clone());
+                }
+            }
+            Change::Delete(_, key) => {
+                differs = self.held.remove(key).is_some();
+                if let Some(changed) = &mut self.changed {
+                    changed.insert(key.clone());
+                }
+            }
+            Change::AuditDone(_) => {
+                let before = self.held.len();
+                self.held.retain(|key, _| self.seen.contains(key));
+                self.repaired += (before - self.held.len()) as u64;
+                self.changed = None;
+                self.repair(now);
+            }
+            Change::Lost(_) => (self.is_known, confirms) = (false, false),
+            Change::Confirmed(_) => {}
+        }
+        if confirms {
+            self.heard = Some(now);
+        }
+        let source = self.source;
+        if index.apply(change.clone()) != differs {
+            return Err(format!("{change:?}: {differs} was expected"));
+        }
+        let account = (self.held.len(), self.repaired);
+        let says = (index.count(source), index.repaired(source));
+        match says == account {
+            true => Ok(()),
+            false => Err(format!(
+                "{source:?} held, repaired: {says:?}, not {account:?}"
+            )),
+        }
+    }
+
+    fn repair(&mut self, now: u64) {
+        for unheard in &mut self.unheard {
+            if unheard.at <= self.read_at {
+                unheard.repaired.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Forgets what is over.
+    pub(crate) fn forget(&mut self, now: u64) {
+        let is_over = |until: Option<u64>| until.is_some_and(|it| it + FADING_AFTER_A_LIST < now);
+        self.gap = self.gap.filter(|gap| !is_over(gap.until));
+        self.unheard.retain(|it| !is_over(it.repaired));
+    }
+
+    /// Is what it held at the time of a gap still to be seen, as the list is not told whole?
+    pub(crate) fn is_behind(&self, now: u64) -> bool {
+        self.gap
+            .is_some_and(|gap| gap.until.is_none_or(|it| now <= it))
+    }
+
+    /// Since when everything counts as news.
+    pub(crate) fn news_from(&self, now: u64) -> u64 {
+        let gap = self.gap.filter(|_| self.is_behind(now));
+        gap.map_or(now, |gap| gap.from).saturating_sub(NEWS)
+    }
+
+    /// Since when what vanished may still be given.
+    pub(crate) fn fading_from(&self, now: u64) -> u64 {
+        let from = self.gap.map_or(now, |gap| gap.from);
+        from.saturating_sub(NEWS + FADING + 1)
+    }
+
+    pub(crate) fn is_stale(&self, now: u64, after: u64) -> bool {
+        self.heard.is_some_and(|heard| heard + after <= now)
+    }
+}
+
+/// `None` if it is no service, or says nothing.
+fn is_headless(object: &Object) -> Option<bool> {
+    match object {
+        Object::Service(service) => Some(service.kind == ServiceKind::Headless),
+        _ => None,
+    }
+}
