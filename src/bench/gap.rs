@@ -39,6 +39,8 @@ use tokio::{
 const NAMES_MAX: usize = 10_000;
 /// Facts and replies on their way.
 const QUEUE: usize = 4096;
+/// Longest delay that is told apart from longer ones: an hour.
+const LONGEST_NS: u64 = 3_600_000_000_000;
 /// A question without a reply for so long is lost.
 const LOST_AFTER: Duration = Duration::from_secs(5);
 /// How long a server has to come to the truth before the next change of a roll-out; longer than caches remember.
@@ -340,7 +342,7 @@ async fn receive(
 
 impl Measured {
     fn new(server: SocketAddr) -> Self {
-        let none = || Histogram::new(3).expect("three digits are possible");
+        let none = || Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("valid bounds");
         Self {
             server,
             delays: Kind::ALL.map(|(kind, _)| (kind, none())).into(),

@@ -6,6 +6,7 @@
 //!        └──▶ pacer ─▶ a task for each connection (TCP, TLS, HTTPS) ─┴▶ tallies ─▶ report
 //! ```
 
+mod drops;
 mod probe;
 mod ramp;
 mod reference;
@@ -253,16 +254,21 @@ pub async fn run(
 /// What the generator itself did to the figures.
 fn generator(options: &Options, tallies: &Histograms) -> Generator {
     let mut lateness = Histogram::<u64>::new(3).expect("three digits are possible");
-    let (mut sent, mut unsent) = (0, 0);
+    let (mut sent, mut unsent, mut dropped) = (0, 0, 0);
     for (_, tally) in tallies {
         lateness.add(&tally.lateness).expect("it grows");
         sent += tally.sent;
         unsent += tally.unsent;
+        dropped += tally.dropped;
     }
     let late = |percentile| lateness.value_at_percentile(percentile) as f64 / 1e3;
     let (p99, open) = (late(99.0), matches!(options.pace, Pace::Open(..)));
     let share = sent as f64 / (sent + unsent).max(1) as f64;
-    let limited = if open && share < SENT_MIN {
+    let limited = if dropped > 0 {
+        Some(format!(
+            "{dropped} replies came faster than they were taken, and count as lost"
+        ))
+    } else if open && share < SENT_MIN {
         Some(format!(
             "only {:.1} % of the queries could be sent in their time",
             share * 100.0

@@ -37,6 +37,8 @@ pub struct Tally {
     pub truncated: u64,
     /// Failures of sockets and connections.
     pub errors: u64,
+    /// Replies that the kernel dropped because nobody took them in time: lost by the generator, not by the server.
+    pub dropped: u64,
     /// Answers by kind, in the order of [`Kind::ALL`].
     pub kinds: [u64; 6],
     /// From when a query should have left to its answer, in nanoseconds.
@@ -90,6 +92,7 @@ impl Tally {
             late: 0,
             truncated: 0,
             errors: 0,
+            dropped: 0,
             kinds: [0; 6],
             latency: whole.clone(),
             lateness: whole,
@@ -179,6 +182,7 @@ impl Tally {
             (&mut self.late, other.late),
             (&mut self.truncated, other.truncated),
             (&mut self.errors, other.errors),
+            (&mut self.dropped, other.dropped),
         ] {
             *to += from;
         }

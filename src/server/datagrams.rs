@@ -11,6 +11,9 @@ use std::{
     sync::Arc,
 };
 
+/// Room for replies that come while the asker is not running. The kernel gives at most what `net.core.rmem_max` says.
+const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+
 /// A socket that is connected to one server, so that nobody else's datagrams come.
 pub struct Datagrams {
     server: SocketAddr,
@@ -32,6 +35,7 @@ impl Datagrams {
         };
         let socket = UdpSocket::bind((any, 0))?;
         socket.connect(server)?;
+        socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
         let batched = socket_for(socket.try_clone()?, cfg!(target_os = "linux"))?;
         // After the time-outs that the safe twin sets. It waits for ever, unless it was told to stop.
         socket.set_nonblocking(true)?;
@@ -44,6 +48,11 @@ impl Datagrams {
             batched,
             batch: Batch::new(),
         })
+    }
+
+    /// The port on which replies come.
+    pub fn port(&self) -> io::Result<u16> {
+        Ok(self.socket.local_addr()?.port())
     }
 
     /// Sends up to [`Self::AT_ONCE`] datagrams, and says how many the kernel took: none if its buffer is full.

@@ -48,7 +48,9 @@ impl KnownServer {
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let held = Arc::new(Mutex::new(Histogram::new(3).unwrap()));
+        let a_minute_ns = 60_000_000_000;
+        let held = Histogram::new_with_bounds(1, a_minute_ns, 3).unwrap();
+        let held = Arc::new(Mutex::new(held));
         let (stopping, holding) = (Arc::clone(&stop), Arc::clone(&held));
         let thread = thread::spawn(move || serve(&socket, &script, &stopping, &holding));
         Self {

@@ -265,6 +265,8 @@ impl Target {
     fn finish(mut self, plan: &Plan) -> (usize, Tally) {
         let live = &plan.live.servers()[self.server.min(plan.live.servers().len() - 1)];
         self.tally.unfinished = self.open() as u64;
+        let ports = self.lines.iter().filter_map(|line| line.socket.port().ok());
+        self.tally.dropped = super::drops::at(&ports.collect::<Vec<_>>());
         if let Some((arrivals, rate)) = &self.arrivals {
             let waiting = if plan.stop.is_cancelled() {
                 0

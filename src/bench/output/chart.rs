@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 pub(super) const WIDTH: f64 = 760.0;
 pub(super) const HEIGHT: f64 = 340.0;
 const LEFT: f64 = 80.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 36.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
 const LEGEND_LINE: f64 = 16.0;

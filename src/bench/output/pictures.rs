@@ -138,7 +138,7 @@ fn page(title: &str, reports: &[(&str, &Report)], differences: &[Difference]) ->
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n<style>\
          body{{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}}\
-         table{{border-collapse:collapse;margin:1em 0}}td,th{{border:1px solid #ccc;padding:.3em .6em;text-align:right}}\
+         table{{border-collapse:collapse;margin:1em 0}}td,th{{border:1px solid #ccc;padding:.3em .6em;text-align:right;white-space:nowrap}}\
          td:first-child,th:first-child{{text-align:left}}.limit{{background:#fdd;padding:.6em}}svg{{max-width:100%;height:auto}}\
          </style></head><body>\n<h1>{title}</h1>\n"
     );
