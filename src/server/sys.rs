@@ -18,6 +18,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, UdpSocket},
     os::fd::AsRawFd,
     ptr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 /// Room for an address: `sockaddr_in6`, the longer one.
@@ -32,9 +34,16 @@ const INFO_V6: usize = size_of::<libc::in6_pktinfo>();
 struct Control([u8; CONTROL_BYTES]);
 const CONTROL_BYTES: usize = (CONTROL_HEADER + INFO_V6).next_multiple_of(8);
 
+/// How soon a waiting receiver notices that it is to leave: nothing else wakes it without a mark on the socket, which
+/// whoever goes on with it would have too.
+const NOTICE_LEAVE_WITHIN: Duration = Duration::from_millis(500);
+
 /// A socket that moves batches.
 #[derive(Debug)]
-pub(super) struct Batched(UdpSocket);
+pub(super) struct Batched {
+    socket: UdpSocket,
+    leaving: AtomicBool,
+}
 
 impl Batched {
     /// Takes a bound socket in blocking mode, and has it tell the local address of each datagram.
@@ -55,8 +64,12 @@ impl Batched {
                 len,
             )
         };
+        socket.set_read_timeout(Some(NOTICE_LEAVE_WITHIN))?;
         match result {
-            0 => Ok(Self(socket)),
+            0 => Ok(Self {
+                socket,
+                leaving: AtomicBool::new(false),
+            }),
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -84,18 +97,27 @@ impl Socket for Batched {
             message.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
             message.msg_hdr.msg_controllen = control.0.len() as _;
         }
-        let count = until_uninterrupted(|| {
-            // SAFETY: every message points to buffers of the lengths given, which live, untouched, until after the call.
-            unsafe {
-                libc::recvmmsg(
-                    self.0.as_raw_fd(),
-                    messages.as_mut_ptr(),
-                    SLOTS as libc::c_uint,
-                    libc::MSG_WAITFORONE as _,
-                    ptr::null_mut(),
-                )
+        let count = loop {
+            if self.leaving.load(Ordering::Acquire) {
+                return Ok(());
             }
-        })?;
+            let received = until_uninterrupted(|| {
+                // SAFETY: every message points to buffers of the lengths given, which live, untouched, until after the call.
+                unsafe {
+                    libc::recvmmsg(
+                        self.socket.as_raw_fd(),
+                        messages.as_mut_ptr(),
+                        SLOTS as libc::c_uint,
+                        libc::MSG_WAITFORONE as _,
+                        ptr::null_mut(),
+                    )
+                }
+            });
+            match received {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {} // nothing came for so long
+                received => break received?,
+            }
+        };
         for ((message, name), control) in messages.iter().zip(&names).zip(&controls).take(count) {
             // After shutdown(2) and the last datagram, the kernel gives one empty message that comes from nobody.
             let named = message.msg_hdr.msg_namelen != 0;
@@ -138,7 +160,7 @@ impl Socket for Batched {
             // the payloads are only read.
             unsafe {
                 libc::sendmmsg(
-                    self.0.as_raw_fd(),
+                    self.socket.as_raw_fd(),
                     messages.as_mut_ptr(),
                     count,
                     libc::MSG_DONTWAIT as _,
@@ -149,7 +171,11 @@ impl Socket for Batched {
 
     fn stop_receiving(&self) {
         // The socket is not connected, and so the kernel says ENOTCONN, after it has marked the socket and woken who waits.
-        drop(socket2::SockRef::from(&self.0).shutdown(Shutdown::Read));
+        drop(socket2::SockRef::from(&self.socket).shutdown(Shutdown::Read));
+    }
+
+    fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
     }
 }
 

@@ -9,12 +9,16 @@ mod crowd;
 mod demo;
 mod ending;
 mod following;
+#[path = "../support/load.rs"]
+#[allow(unreachable_pub, reason = "it is shared")]
+mod load;
 mod loops;
 mod process;
 mod readiness;
 mod running;
 mod serving;
 mod starting;
+mod upgrades;
 #[path = "../support/upstream.rs"]
 #[allow(dead_code, unreachable_pub, reason = "other tests use the rest of it")]
 mod upstream;
