@@ -43,12 +43,25 @@ const NOTICE_LEAVE_WITHIN: Duration = Duration::from_millis(500);
 pub(super) struct Batched {
     socket: UdpSocket,
     leaving: AtomicBool,
+    /// The one address that can be asked; otherwise each datagram tells its own, which costs the kernel a tenth of a query.
+    bound: Option<IpAddr>,
 }
 
 impl Batched {
-    /// Takes a bound socket in blocking mode, and has it tell the local address of each datagram.
+    /// Takes a bound socket in blocking mode, and has it tell the local address of each datagram if there can be several.
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let (level, option) = match socket.local_addr()? {
+        let address = socket.local_addr()?;
+        socket.set_read_timeout(Some(NOTICE_LEAVE_WITHIN))?;
+        let with = |socket, bound| Self {
+            socket,
+            leaving: AtomicBool::new(false),
+            bound,
+        };
+        if !address.ip().is_unspecified() {
+            let bound = Some(address.ip());
+            return Ok(with(socket, bound));
+        }
+        let (level, option) = match address {
             SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
             SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         };
@@ -64,12 +77,8 @@ impl Batched {
                 len,
             )
         };
-        socket.set_read_timeout(Some(NOTICE_LEAVE_WITHIN))?;
         match result {
-            0 => Ok(Self {
-                socket,
-                leaving: AtomicBool::new(false),
-            }),
+            0 => Ok(with(socket, None)),
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -94,8 +103,10 @@ impl Socket for Batched {
             message.msg_hdr.msg_iovlen = 1;
             message.msg_hdr.msg_name = name.as_mut_ptr().cast();
             message.msg_hdr.msg_namelen = NAME_BYTES as libc::socklen_t;
-            message.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
-            message.msg_hdr.msg_controllen = control.0.len() as _;
+            if self.bound.is_none() {
+                message.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+                message.msg_hdr.msg_controllen = control.0.len() as _;
+            }
         }
         let count = loop {
             if self.leaving.load(Ordering::Acquire) {
@@ -124,9 +135,8 @@ impl Socket for Batched {
             let Some(client) = read_name(name).filter(|_| named) else {
                 break;
             };
-            let local = control
-                .local()
-                .unwrap_or_else(|| unspecified_like(client.ip()));
+            let local = self.bound.or_else(|| control.local());
+            let local = local.unwrap_or_else(|| unspecified_like(client.ip()));
             batch.push(Ends { client, local }, message.msg_len as usize);
         }
         Ok(())
@@ -151,8 +161,10 @@ impl Socket for Batched {
             message.msg_hdr.msg_iovlen = 1;
             message.msg_hdr.msg_namelen = write_name(ends.client, name) as libc::socklen_t;
             message.msg_hdr.msg_name = name.as_mut_ptr().cast();
-            message.msg_hdr.msg_controllen = control.set_local(ends.local) as _;
-            message.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+            if self.bound.is_none() {
+                message.msg_hdr.msg_controllen = control.set_local(ends.local) as _;
+                message.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+            }
             count = count.saturating_add(1);
         }
         until_uninterrupted(|| {
