@@ -1,5 +1,8 @@
 //! The command line. It knows how flags are spelt; what they mean, and in which range, is [`crate::config`]'s.
 
+pub mod bench;
+pub mod netdev;
+
 use crate::{
     config::{
         ADMIN, CONTEXT, ClusterDomain, EndpointSlices, FORMATS, Listener, LogFilter, Path, SCOPES,
@@ -10,11 +13,7 @@ use crate::{
     wire::NameKey,
 };
 use clap::{Args, Parser, Subcommand};
-use std::{
-    ffi::OsString,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 /// A caching DNS proxy that knows a Kubernetes cluster's names.
 #[derive(Clone, Debug, Parser)]
@@ -34,93 +33,22 @@ pub enum Command {
     Check(Check),
     /// Set up a node's addresses and rules, take them away, or watch over them (Linux)
     #[command(subcommand)]
-    Netdev(Netdev),
-}
-
-/// What is to be done with a node's addresses and rules.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Netdev {
-    /// Put the interface, its addresses and the rules there; what is there already stays
-    Up(Node),
-    /// Take all of it away
-    Down(Node),
-    /// Show what is there; fails if something is missing
-    Status(Node),
-    /// Redirect the cluster DNS's addresses while the server answers and is ready, and only then
-    Watch(Watch),
-}
-
-/// Flags of `gapless netdev`.
-#[derive(Clone, Debug, Args)]
-pub struct Node {
-    /// Name of the interface
-    #[arg(long, env = "GAPLESS_NETDEV_INTERFACE", value_name = "NAME", default_value = "gapless0", value_parser = interface)]
-    pub interface: String,
-
-    /// Kind of the interface, such as dummy or bridge
-    #[arg(
-        long,
-        env = "GAPLESS_NETDEV_KIND",
-        value_name = "KIND",
-        default_value = "dummy"
-    )]
-    pub kind: String,
-
-    /// Address of the server's own; repeatable
-    #[arg(
-        long,
-        env = "GAPLESS_NETDEV_ADDRESS",
-        value_name = "IP",
-        value_delimiter = ',',
-        default_value = "169.254.20.10"
-    )]
-    pub address: Vec<IpAddr>,
-
-    /// Address of the cluster's DNS service, redirected to this node; repeatable
-    #[arg(
-        long,
-        env = "GAPLESS_NETDEV_KUBE_DNS",
-        value_name = "IP",
-        value_delimiter = ','
-    )]
-    pub kube_dns: Vec<IpAddr>,
-
-    /// Port of the server
-    #[arg(long, env = "GAPLESS_NETDEV_PORT", default_value_t = 53)]
-    pub port: u16,
-}
-
-/// Flags of `gapless netdev watch`.
-#[derive(Clone, Debug, Args)]
-pub struct Watch {
-    /// See [`Node`].
-    #[command(flatten)]
-    pub node: Node,
-
-    /// Address of the server's admin server
-    #[arg(
-        long,
-        env = "GAPLESS_ADMIN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:9533"
-    )]
-    pub admin: SocketAddr,
-
-    /// Seconds to go on after SIGTERM while the server, or the next one, answers
-    #[arg(long, env = "GAPLESS_NETDEV_GRACE", value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(0..=3600))]
-    pub grace: u64,
-}
-
-/// A name as the kernel takes it (IFNAMSIZ).
-fn interface(text: &str) -> Result<String, String> {
-    let bad = |c: char| c.is_whitespace() || c == '/' || c == '\0';
-    match text {
-        "" | "." | ".." => Err("expected a name".to_owned()),
-        _ if text.len() > 15 || text.contains(bad) => {
-            Err("expected at most 15 octets without space and slash".to_owned())
-        }
-        _ => Ok(text.to_owned()),
-    }
+    Netdev(netdev::Netdev),
+    /// Measure DNS servers as their clients feel them
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Write the man pages, one for each command
+    #[command(hide = true)]
+    Manual {
+        /// Where to
+        directory: PathBuf,
+    },
+    /// Print what a shell needs to complete commands and flags
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Flags of `gapless check`.

@@ -5,7 +5,8 @@
     reason = "a command speaks to its terminal"
 )]
 
-use clap::Parser;
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser};
 use gapless::{
     app,
     cli::{Check, Cli, Command, Serve},
@@ -13,16 +14,23 @@ use gapless::{
     telemetry,
 };
 use listenfd::ListenFd;
-use std::{os::fd::OwnedFd, process::ExitCode};
+use std::{io, os::fd::OwnedFd, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(flags) => serve(&flags),
-        Command::Check(flags) => check(&flags),
-        Command::Netdev(command) => app::netdev(command),
+        Command::Serve(flags) => serve(&flags).map(|()| ExitCode::SUCCESS),
+        Command::Check(flags) => check(&flags).map(|()| ExitCode::SUCCESS),
+        Command::Netdev(command) => app::netdev(command).map(|()| ExitCode::SUCCESS),
+        Command::Bench(bench) => app::bench::run(&bench),
+        Command::Manual { directory } => manual(&directory).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "gapless", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("gapless: {}", explain(&error));
             ExitCode::FAILURE
@@ -59,6 +67,11 @@ fn given() -> Vec<OwnedFd> {
         }
     }
     all
+}
+
+fn manual(directory: &Path) -> anyhow::Result<()> {
+    let written = clap_mangen::generate_to(Cli::command(), directory);
+    written.with_context(|| directory.display().to_string())
 }
 
 fn check(flags: &Check) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! The composition root: a [`Config`] made into running parts, and the parts into a process that starts, becomes ready,
 //! drains and ends. What parts need from the world (clock, chance, environment, signals) enters here.
 
+pub mod bench;
 mod descriptors;
 mod netdev;
 mod options;
@@ -231,6 +232,12 @@ impl Bound {
             holder.with_context(|| format!("handover {}: cannot listen", path.display()))
         });
         let holder = holder.transpose()?;
+        if let Some(path) = &config.handover {
+            tracing::info!(
+                "handover {}: the next process finds this one",
+                path.display()
+            );
+        }
         if let Some(predecessor) = predecessor {
             match predecessor.serving().await {
                 Ok(()) => tracing::info!("took over from the former process"),

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command speaks to its terminal")]
 
 use crate::{
-    cli::{Netdev, Node},
+    cli::netdev::{Netdev, Node},
     netdev::{self, Options, Probes},
     telemetry::{self, Format},
 };

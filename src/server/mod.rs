@@ -14,6 +14,7 @@
 )]
 
 mod batch;
+mod datagrams;
 mod fallback;
 #[cfg(test)]
 mod fixture;
@@ -34,6 +35,7 @@ use crate::{
     metrics::{self, Metrics, Queries},
 };
 use batch::Socket;
+pub use datagrams::Datagrams;
 pub use https::Https;
 pub use inherited::Inherited;
 pub use listen::{BindError, Kept, Listeners};

@@ -59,7 +59,7 @@ async fn upgrades(times: usize, per_second: u64, connections: usize) {
         Process::start(serve(dns, admin, &path, &config))
     };
     let mut server = start(0);
-    server.line("admin server").await;
+    until(admin, "/readyz", (200, "ok\n")).await;
     let load = Load::start(dns, QUESTION, per_second, connections);
     for number in 1..=times {
         // A second's questions before, so that each process has answered.
@@ -103,7 +103,8 @@ async fn k25_a_process_that_waits_for_its_index_leaves_the_other_to_answer_and_e
     let path = files.path().join("sockets");
     let (dns, admin) = free();
     let server = Process::start(serve(dns, admin, &path, &files.path().join("0")));
-    server.line("admin server").await;
+    server.line("the next process finds this one").await;
+    until(admin, "/readyz", (200, "ok\n")).await;
     // An API server that nobody is: the index is never listed.
     let kubeconfig = "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\n\
         users: []\ncontexts: [{name: x, context: {cluster: c, user: ''}}]\ncurrent-context: x\n";
@@ -140,7 +141,7 @@ async fn k25_a_process_whose_predecessor_is_killed_answers_at_once() {
     let path = files.path().join("sockets");
     let (dns, admin) = free();
     let server = Process::start(serve(dns, admin, &path, &files.path().join("0")));
-    server.line("admin server").await;
+    server.line("the next process finds this one").await;
     server.signal(Signal::STOP); // it has the sockets, and passes nothing
     let next = Process::start(serve(dns, admin, &path, &files.path().join("0")));
     next.line("another process has the sockets").await;
