@@ -16,7 +16,13 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use prometheus_client::{encoding::text, registry::Registry};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -52,7 +58,20 @@ pub async fn bind(address: SocketAddr) -> io::Result<Admin> {
     Ok(Admin { listener, local })
 }
 
+/// The same with a listener that is open already. Called inside a tokio runtime.
+pub fn open(listener: std::net::TcpListener) -> io::Result<Admin> {
+    listener.set_nonblocking(true)?;
+    let local = listener.local_addr()?;
+    let listener = TcpListener::from_std(listener)?;
+    Ok(Admin { listener, local })
+}
+
 impl Admin {
+    /// The listener once more, for another process.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned()
+    }
+
     /// The address, with the port that the system chose if none was asked for.
     pub const fn local_addr(&self) -> SocketAddr {
         self.local

@@ -1,6 +1,7 @@
 //! The command line. It knows how flags are spelt; what they mean, and in which range, is [`crate::config`]'s.
 
 pub mod bench;
+pub mod netdev;
 
 use crate::{
     config::{
@@ -30,6 +31,9 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Validate a configuration file
     Check(Check),
+    /// Set up a node's addresses and rules, take them away, or watch over them (Linux)
+    #[command(subcommand)]
+    Netdev(netdev::Netdev),
     /// Measure DNS servers as their clients feel them
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -97,6 +101,14 @@ pub struct Serve {
     /// Address of the admin server, or off [default: 127.0.0.1:9533]
     #[arg(long, env = "GAPLESS_ADMIN", value_name = "ADDR", value_parser = |text: &str| ADMIN.flag(text).map(AdminAddress))]
     pub admin: Option<AdminAddress>,
+
+    /// Unix socket by which the sockets of a running process are taken over, and passed to the next one
+    #[arg(long, env = "GAPLESS_HANDOVER", value_name = "FILE", value_parser = |text: &str| Path.flag(text))]
+    pub handover: Option<PathBuf>,
+
+    /// Listen at addresses that no interface has yet
+    #[arg(long, env = "GAPLESS_FREEBIND")]
+    pub freebind: bool,
 
     /// What the cluster's names stand below [default: cluster.local]
     #[arg(long, env = "GAPLESS_CLUSTER_DOMAIN", value_name = "NAME", value_parser = |text: &str| ClusterDomain.flag(text))]

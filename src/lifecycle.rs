@@ -1,16 +1,9 @@
 //! How the process lives: supervised tasks, readiness as the absence of guards, and draining. It knows no part by name.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    future::Future,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-};
+use std::{collections::BTreeMap, fmt, future::Future, io, sync::Arc, thread};
 use tokio::{
     runtime::Builder,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 pub use tokio_util::sync::CancellationToken as Drain;
@@ -125,7 +118,7 @@ type Parts = BTreeMap<&'static str, usize>;
 #[derive(Clone, Default)]
 pub struct Readiness {
     /// For how many guards a part is awaited; one that is ready stays with 0.
-    parts: Arc<Mutex<Parts>>,
+    parts: Arc<watch::Sender<Parts>>,
 }
 
 /// Something that is awaited, until it is dropped.
@@ -148,25 +141,29 @@ impl Readiness {
 
     /// Makes the process unready for good.
     pub fn end(&self, part: &'static str) {
-        *self.lock().entry(part).or_default() += 1;
+        self.parts
+            .send_modify(|parts| *parts.entry(part).or_default() += 1);
     }
 
     /// The parts still awaited, in alphabetical order.
     pub fn awaited(&self) -> Vec<&'static str> {
-        awaited(&self.lock())
+        awaited(&self.parts.borrow())
     }
 
     /// Every part that is or was awaited, in alphabetical order, and whether it is ready.
     pub fn parts(&self) -> Vec<(&'static str, bool)> {
-        let parts = self.lock();
+        let parts = self.parts.borrow();
         parts
             .iter()
             .map(|(part, count)| (*part, *count == 0))
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Parts> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until nothing is awaited.
+    pub async fn reached(&self) {
+        let mut parts = self.parts.subscribe();
+        let reached = parts.wait_for(|parts| awaited(parts).is_empty()).await;
+        drop(reached); // the sender lives in `self`
     }
 }
 
@@ -183,14 +180,15 @@ impl fmt::Debug for Readiness {
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        let mut parts = self.readiness.lock();
-        let Some(count) = parts.get_mut(self.part) else {
-            return;
-        };
-        *count -= 1;
-        if *count == 0 {
-            tracing::info!(part = self.part, still_awaited = ?awaited(&parts), "ready");
-        }
+        self.readiness.parts.send_modify(|parts| {
+            let Some(count) = parts.get_mut(self.part) else {
+                return;
+            };
+            *count -= 1;
+            if *count == 0 {
+                tracing::info!(part = self.part, still_awaited = ?awaited(parts), "ready");
+            }
+        });
     }
 }
 

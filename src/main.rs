@@ -13,12 +13,14 @@ use gapless::{
     config::{self, Config},
     telemetry,
 };
-use std::{io, path::Path, process::ExitCode};
+use listenfd::ListenFd;
+use std::{io, os::fd::OwnedFd, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(flags) => serve(&flags).map(|()| ExitCode::SUCCESS),
         Command::Check(flags) => check(&flags).map(|()| ExitCode::SUCCESS),
+        Command::Netdev(command) => app::netdev(command).map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => app::bench::run(&bench),
         Command::Manual { directory } => manual(&directory).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
@@ -50,7 +52,21 @@ fn explain(error: &anyhow::Error) -> String {
 fn serve(flags: &Serve) -> anyhow::Result<()> {
     let config = Config::load(flags.config.as_deref(), flags)?;
     telemetry::init(config.log.format, &config.log.level)?;
-    app::run(config)
+    app::run(config, given())
+}
+
+/// The sockets that systemd opened for this process (sd_listen_fds(3)).
+fn given() -> Vec<OwnedFd> {
+    let mut given = ListenFd::from_env();
+    let mut all: Vec<OwnedFd> = vec![];
+    for at in 0..given.len() {
+        match (given.take_udp_socket(at), given.take_tcp_listener(at)) {
+            (Ok(Some(socket)), _) => all.push(socket.into()),
+            (_, Ok(Some(listener))) => all.push(listener.into()),
+            _ => tracing::warn!("LISTEN_FDS: number {at} is neither of UDP nor of TCP"),
+        }
+    }
+    all
 }
 
 fn manual(directory: &Path) -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ use gapless::{
     lifecycle::{Drain, Tasks},
     metrics::{Closed, Metrics, Refused},
     model::{Endpoint, EndpointSlice, Label, Object, ObjectKey},
-    server::{Https, Listeners, Options, Tls, TlsError},
+    server::{Https, Inherited, Listeners, Options, Tls, TlsError},
 };
 use hickory_proto::{
     op::{Edns, Message, Query, ResponseCode},
@@ -101,7 +101,9 @@ async fn serve(objects: &[Object], options: Options) -> Server {
         tls: Tls::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap(),
         path: PATH.to_owned(),
     };
-    listeners.bind_https(https).unwrap();
+    listeners
+        .open_https(https, &mut Inherited::default())
+        .unwrap();
     let (plain, https) = (listeners.local_addrs()[0], listeners.https_addrs()[0]);
     let (tasks, _ended) = Tasks::new();
     let (drain, metrics) = (Drain::new(), Metrics::new(&mut Registry::default()));

@@ -17,6 +17,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lifecycle", &[]),
     ("telemetry", &[]),
     ("notices", &[]),
+    ("handover", &[]),
+    ("netdev", &[]),
     // State.
     ("index", &["model", "wire"]),
     ("cache", &["wire"]),

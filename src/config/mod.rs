@@ -43,6 +43,12 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Where the admin server listens, if anywhere.
     pub admin: Option<SocketAddr>,
+    /// Whether addresses are listened at that no interface has yet.
+    pub freebind: bool,
+    /// How long queries are still answered after the signal to end, in whole seconds.
+    pub lameduck: Duration,
+    /// Where the next process takes over the sockets of this one, and this one those of the last.
+    pub handover: Option<PathBuf>,
     /// The UDP listeners.
     pub udp: Udp,
     /// The TCP listeners.

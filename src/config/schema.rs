@@ -70,6 +70,27 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
         Some(([127, 0, 0, 1], 9533).into()),
         "HTTP for `/livez`, `/readyz` and `/metrics`. The port is none that CoreDNS or NodeLocal DNSCache takes on a node.",
     );
+    let freebind = root.key(
+        "freebind",
+        Switch,
+        false,
+        "Whether `listen` may name addresses that no interface has at the time (Linux), such as those that `gapless netdev watch` gives and takes.",
+    );
+    let lameduck = root.key(
+        "lameduck",
+        Span {
+            range: Duration::ZERO..=60 * SECOND,
+            whole_seconds: true,
+        },
+        Duration::ZERO,
+        "How long after SIGTERM queries are still answered while `/readyz` says no: as long as whoever steers queries here needs to stop. Then up to 10 s for what is under way.",
+    );
+    let handover = root.key(
+        "handover",
+        Or("null", Path),
+        None,
+        "A unix socket by which a process of the same user takes over the open sockets, once its index is synced, so that an upgrade loses no query. The old process waits for its signal then. `null`: none.",
+    );
     let udp = root.section("udp", |udp| Udp {
         workers: udp.key(
             "workers",
@@ -86,6 +107,9 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
     let config = Config {
         listen: given(&flags.listen).unwrap_or(listen),
         admin: flags.admin.map_or(admin, |AdminAddress(admin)| admin),
+        freebind: freebind || flags.freebind,
+        lameduck,
+        handover: flags.handover.clone().or(handover),
         udp,
         tcp,
         https,

@@ -38,6 +38,9 @@ pub(super) trait Socket: Send + Sync {
 
     /// Ends receiving, now or soon, from any thread; what is queued is still delivered.
     fn stop_receiving(&self);
+
+    /// Ends receiving within a second, from any thread; what is queued is left to whoever else has the socket open.
+    fn leave(&self);
 }
 
 /// Buffers of one worker, used for every batch.

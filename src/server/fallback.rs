@@ -21,6 +21,7 @@ pub(super) struct Plain {
     socket: UdpSocket,
     local: IpAddr,
     stopped: AtomicBool,
+    leaving: AtomicBool,
 }
 
 impl Plain {
@@ -32,6 +33,7 @@ impl Plain {
             local: socket.local_addr()?.ip(),
             socket,
             stopped: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
         })
     }
 }
@@ -42,6 +44,9 @@ impl Socket for Plain {
             let Some(packet) = batch.room().first_mut() else {
                 return Ok(());
             };
+            if self.leaving.load(Ordering::Acquire) {
+                return Ok(());
+            }
             // Read before the wait, so that what was queued when it was set is taken first.
             let stopped = self.stopped.load(Ordering::Acquire);
             match self.socket.recv_from(packet) {
@@ -73,5 +78,9 @@ impl Socket for Plain {
 
     fn stop_receiving(&self) {
         self.stopped.store(true, Ordering::Release);
+    }
+
+    fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
     }
 }

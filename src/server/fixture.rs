@@ -1,6 +1,6 @@
 //! What the listeners' unit tests start from: an engine, and queries that it answers. It knows no transport.
 
-use super::Shared;
+use super::{Kept, Shared};
 use crate::{
     engine::Engine,
     lifecycle::Drain,
@@ -25,6 +25,7 @@ pub(super) fn shared(tcp_in_flight: usize) -> Arc<Shared> {
         queries: metrics.queries,
         metrics: metrics.server,
         drain: Drain::new(),
+        kept: Kept::default(),
         tcp_in_flight: Arc::new(Semaphore::new(tcp_in_flight)),
         tcp_queries_per_connection: QUERIES_PER_CONNECTION,
         tcp_idle: IDLE,

@@ -19,6 +19,7 @@ mod fallback;
 #[cfg(test)]
 mod fixture;
 mod https;
+mod inherited;
 mod limits;
 mod listen;
 mod stream;
@@ -36,7 +37,8 @@ use crate::{
 use batch::Socket;
 pub use datagrams::Datagrams;
 pub use https::Https;
-pub use listen::{BindError, Listeners};
+pub use inherited::Inherited;
+pub use listen::{BindError, Kept, Listeners};
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
@@ -69,6 +71,8 @@ pub struct Options {
     pub tcp_queries_per_connection: usize,
     /// How long a TCP or HTTPS connection may be idle (RFC 7766 §6.2.3: a few seconds).
     pub tcp_idle: Duration,
+    /// Whether addresses may be bound that no interface has yet: Linux only.
+    pub freebind: bool,
     /// How long queries in flight may take to finish after the drain began.
     pub drain_within: Duration,
 }
@@ -84,6 +88,7 @@ impl Default for Options {
             tcp_connections_per_client: 16,
             tcp_queries_per_connection: 32,
             tcp_idle: Duration::from_secs(10),
+            freebind: false,
             drain_within: Duration::from_secs(5), // as long as a client waits: glibc's `timeout` default
         }
     }
@@ -95,14 +100,15 @@ struct Shared {
     queries: Queries,
     metrics: metrics::Server,
     drain: Drain,
+    kept: Kept,
     tcp_in_flight: Arc<Semaphore>,
     tcp_queries_per_connection: usize,
     tcp_idle: Duration,
 }
 
 impl Listeners {
-    /// Starts to answer, until `drain`: then queued datagrams and read messages are answered, and everything ends. Called
-    /// inside a tokio runtime.
+    /// Starts to answer, until `drain`: then queued datagrams (unless they are [`Kept`]) and read messages are answered, and
+    /// everything ends. Called inside a tokio runtime.
     pub fn serve(
         self,
         engine: Arc<Engine>,
@@ -116,6 +122,7 @@ impl Listeners {
             queries: metrics.queries.clone(),
             metrics: metrics.server.clone(),
             drain,
+            kept: self.kept,
             tcp_in_flight: Arc::new(Semaphore::new(options.tcp_in_flight.max(1))),
             tcp_queries_per_connection: options.tcp_queries_per_connection.max(1),
             tcp_idle: options.tcp_idle,

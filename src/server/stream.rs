@@ -48,6 +48,12 @@ const READ_BYTES: usize = 4096;
 /// may lose what was sent to it.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
+/// A connection that drains is ended in a pause of the client's of this length: a question on its way would find no answer.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// One without such a pause is ended after this time.
+const DRAIN_WITHIN: Duration = Duration::from_secs(2);
+
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
@@ -117,7 +123,7 @@ impl Connection {
     ) -> Closed {
         let drain = self.shared.drain.clone();
         let permits = Arc::clone(&self.shared.tcp_in_flight);
-        let mut last_message = None;
+        let (mut last_message, mut drain_since) = (None, None);
         let mut writing = vec![];
         let mut written: usize = 0;
         let now = Instant::now();
@@ -150,9 +156,20 @@ impl Connection {
             if input == Input::Rest {
                 message_since.get_or_insert(now);
             }
+            if drain_since.is_some_and(|since| now.saturating_duration_since(since) >= DRAIN_WITHIN)
+            {
+                last_message.get_or_insert(Closed::Drained);
+            }
             let reading = last_message.is_none() && matches!(input, Input::Nothing | Input::Rest);
             let deadline = [
                 (idle_since, self.shared.tcp_idle, Closed::Idle),
+                (
+                    idle_since
+                        .zip(drain_since)
+                        .map(|(idle, drain)| idle.max(drain)),
+                    QUIET,
+                    Closed::Drained,
+                ),
                 (
                     message_since.filter(|_| reading),
                     MESSAGE_WITHIN,
@@ -194,7 +211,7 @@ impl Connection {
                     Ok(0) => last_message = Some(Closed::Finished),
                     Ok(_) => {}
                 },
-                () = drain.cancelled(), if last_message.is_none() => last_message = Some(Closed::Drained),
+                () = drain.cancelled(), if drain_since.is_none() => drain_since = Some(Instant::now()),
                 () = timer.as_mut(), if deadline.is_some() => {
                     return deadline.map_or(Closed::Idle, |(_, closed)| closed);
                 }

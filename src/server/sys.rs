@@ -18,6 +18,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, UdpSocket},
     os::fd::AsRawFd,
     ptr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 /// Room for an address: `sockaddr_in6`, the longer one.
@@ -32,10 +34,15 @@ const INFO_V6: usize = size_of::<libc::in6_pktinfo>();
 struct Control([u8; CONTROL_BYTES]);
 const CONTROL_BYTES: usize = (CONTROL_HEADER + INFO_V6).next_multiple_of(8);
 
+/// How soon a waiting receiver notices that it is to leave: nothing else wakes it without a mark on the socket, which
+/// whoever goes on with it would have too.
+const NOTICE_LEAVE_WITHIN: Duration = Duration::from_millis(500);
+
 /// A socket that moves batches.
 #[derive(Debug)]
 pub(super) struct Batched {
     socket: UdpSocket,
+    leaving: AtomicBool,
     /// The one address that can be asked; otherwise each datagram tells its own, which costs the kernel a tenth of a query.
     bound: Option<IpAddr>,
 }
@@ -44,9 +51,15 @@ impl Batched {
     /// Takes a bound socket in blocking mode, and has it tell the local address of each datagram if there can be several.
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
         let address = socket.local_addr()?;
+        socket.set_read_timeout(Some(NOTICE_LEAVE_WITHIN))?;
+        let with = |socket, bound| Self {
+            socket,
+            leaving: AtomicBool::new(false),
+            bound,
+        };
         if !address.ip().is_unspecified() {
             let bound = Some(address.ip());
-            return Ok(Self { socket, bound });
+            return Ok(with(socket, bound));
         }
         let (level, option) = match address {
             SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
@@ -65,10 +78,7 @@ impl Batched {
             )
         };
         match result {
-            0 => Ok(Self {
-                socket,
-                bound: None,
-            }),
+            0 => Ok(with(socket, None)),
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -98,18 +108,27 @@ impl Socket for Batched {
                 message.msg_hdr.msg_controllen = control.0.len() as _;
             }
         }
-        let count = until_uninterrupted(|| {
-            // SAFETY: every message points to buffers of the lengths given, which live, untouched, until after the call.
-            unsafe {
-                libc::recvmmsg(
-                    self.socket.as_raw_fd(),
-                    messages.as_mut_ptr(),
-                    SLOTS as libc::c_uint,
-                    libc::MSG_WAITFORONE as _,
-                    ptr::null_mut(),
-                )
+        let count = loop {
+            if self.leaving.load(Ordering::Acquire) {
+                return Ok(());
             }
-        })?;
+            let received = until_uninterrupted(|| {
+                // SAFETY: every message points to buffers of the lengths given, which live, untouched, until after the call.
+                unsafe {
+                    libc::recvmmsg(
+                        self.socket.as_raw_fd(),
+                        messages.as_mut_ptr(),
+                        SLOTS as libc::c_uint,
+                        libc::MSG_WAITFORONE as _,
+                        ptr::null_mut(),
+                    )
+                }
+            });
+            match received {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {} // nothing came for so long
+                received => break received?,
+            }
+        };
         for ((message, name), control) in messages.iter().zip(&names).zip(&controls).take(count) {
             // After shutdown(2) and the last datagram, the kernel gives one empty message that comes from nobody.
             let named = message.msg_hdr.msg_namelen != 0;
@@ -165,6 +184,10 @@ impl Socket for Batched {
     fn stop_receiving(&self) {
         // The socket is not connected, and so the kernel says ENOTCONN, after it has marked the socket and woken who waits.
         drop(socket2::SockRef::from(&self.socket).shutdown(Shutdown::Read));
+    }
+
+    fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) fn start(
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let stopping = Arc::new(AtomicBool::new(false));
     let (running, mut ended) = oneshot::channel::<()>();
-    let drain = shared.drain.clone();
+    let (drain, kept) = (shared.drain.clone(), shared.kept.clone());
     let worker = Worker {
         socket: Arc::clone(&socket),
         shared,
@@ -80,7 +80,11 @@ pub(super) fn start(
             () = drain.cancelled() => {}
         }
         stopping.store(true, Ordering::Release);
-        socket.stop_receiving();
+        if kept.is_set() {
+            socket.leave();
+        } else {
+            socket.stop_receiving();
+        }
         drop(ended.await);
     })
 }

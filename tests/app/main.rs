@@ -1,6 +1,10 @@
 //! The process as a whole: how it starts, becomes ready, answers and ends. In this process where it is about parts put
 //! together, and as the built binary where it is about the process.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and one that measures says what it saw"
+)]
 
 #[path = "../support/api_server.rs"]
 mod api_server;
@@ -9,12 +13,16 @@ mod crowd;
 mod demo;
 mod ending;
 mod following;
+#[path = "../support/load.rs"]
+#[allow(unreachable_pub, reason = "it is shared")]
+mod load;
 mod loops;
 mod process;
 mod readiness;
 mod running;
 mod serving;
 mod starting;
+mod upgrades;
 #[path = "../support/upstream.rs"]
 #[allow(dead_code, unreachable_pub, reason = "other tests use the rest of it")]
 mod upstream;

@@ -45,6 +45,8 @@ impl Socket for Scripted {
     }
 
     fn stop_receiving(&self) {}
+
+    fn leave(&self) {}
 }
 
 fn query(id: u16, label: &str) -> Datagram {
@@ -157,6 +159,8 @@ impl Socket for Panics {
     }
 
     fn stop_receiving(&self) {}
+
+    fn leave(&self) {}
 }
 
 #[tokio::test]

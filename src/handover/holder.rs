@@ -1,0 +1,156 @@
+//! The side that has the sockets: listens at a path, and passes them to the one successor that says it is ready. It knows
+//! nothing of what they are for, and goes on as before whatever becomes of those who ask.
+
+use super::{
+    Error, WORD_WITHIN,
+    message::{self, DESCRIPTORS, Word},
+};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::fs::PermissionsExt as _,
+    },
+    path::Path,
+    process,
+    time::Duration,
+};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+/// Connections at once: a successor, one that was started twice, and a stranger or two who will be told to go.
+const MAX_CONNECTIONS: usize = 4;
+
+/// After a failure to accept, such as no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// A path that is listened at.
+#[derive(Debug)]
+pub struct Holder {
+    listener: UnixListener,
+    waiting: watch::Sender<usize>,
+}
+
+impl Holder {
+    /// Listens at the path, for processes of the same user only, and takes it from whoever did before.
+    pub fn listen(path: &Path) -> io::Result<Self> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}", process::id()));
+        let own = Path::new(&name);
+        match fs::remove_file(own) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&socket2::SockAddr::unix(own)?)?;
+        // Before it listens, so that nobody comes in before.
+        let placed = fs::set_permissions(own, fs::Permissions::from_mode(0o600))
+            .and_then(|()| socket.listen(4)) // as many as are served at once
+            .and_then(|()| fs::rename(own, path));
+        if let Err(error) = placed {
+            drop(fs::remove_file(own));
+            return Err(error);
+        }
+        let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(
+            OwnedFd::from(socket),
+        ))?;
+        Ok(Self {
+            listener,
+            waiting: watch::Sender::new(0),
+        })
+    }
+
+    /// How many successors wait until they can answer.
+    pub fn waiting(&self) -> watch::Receiver<usize> {
+        self.waiting.subscribe()
+    }
+
+    /// Ends when a successor has the sockets and answers.
+    pub async fn pass(&self, sockets: &[OwnedFd]) {
+        let mut asking = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept(), if asking.len() < MAX_CONNECTIONS => match accepted {
+                    Ok((stream, _)) => asking.push(self.serve(stream, sockets)),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection for the hand-over");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(outcome) = asking.next() => match outcome {
+                    Ok(true) => return,
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(%error, "no hand-over: this process goes on"),
+                },
+            }
+        }
+    }
+
+    /// One connection, to the moment when its process answers; false if it leaves without having asked.
+    async fn serve(&self, stream: UnixStream, sockets: &[OwnedFd]) -> Result<bool, Error> {
+        let (peer, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid());
+        if peer != own.as_raw() {
+            return Err(io::Error::other(format!("user {peer} asks, and has no right to")).into());
+        }
+        match soon(&stream).await? {
+            Some(Word::Hello) => {}
+            Some(_) => return Err(Error::Foreign),
+            None => return Ok(false),
+        }
+        let _waits = Waits::begin(&self.waiting);
+        match message::receive(&stream).await? {
+            Some((Word::Take, _)) => {}
+            Some(_) => return Err(Error::Foreign),
+            None => {
+                tracing::info!("the next process has left without the sockets");
+                return Ok(false);
+            }
+        }
+        let all: Vec<BorrowedFd<'_>> = sockets.iter().map(|it| it.as_fd()).collect();
+        let mut left = all.len();
+        for some in all.chunks(DESCRIPTORS) {
+            left -= some.len();
+            let word = Word::Sockets {
+                left: u16::try_from(left).unwrap_or(u16::MAX),
+            };
+            within(message::send(&stream, word, some)).await?;
+        }
+        match soon(&stream).await? {
+            Some(Word::Serving) => Ok(true),
+            Some(_) => Err(Error::Foreign),
+            None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        }
+    }
+}
+
+struct Waits<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a watch::Sender<usize>) -> Self {
+        waiting.send_modify(|count| *count += 1);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+async fn within<T>(word: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(WORD_WITHIN, word)
+        .await
+        .map_err(|_| Error::Silent)?
+}
+
+/// A word that is due.
+async fn soon(stream: &UnixStream) -> Result<Option<Word>, Error> {
+    let received = within(message::receive(stream)).await?;
+    Ok(received.map(|(word, _)| word))
+}

@@ -1,0 +1,127 @@
+//! Node-local mode as a pod sees it: a node, a pod and the cluster's DNS in network namespaces of the test's own, with
+//! rules between them as kube-proxy has them. It needs root, and Debian's `iproute2`, `nftables`, `conntrack` and
+//! `bind9-dnsutils`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and says what it measured"
+)]
+
+mod clients;
+mod cluster;
+
+use clients::Clients;
+use cluster::{CLUSTER_DNS, Cluster, KUBE_DNS, NODE, OWN};
+use rustix::process::Signal;
+use std::time::Duration;
+
+const WHY: &str = "run with --ignored, as root";
+
+#[test]
+#[ignore = "root and network namespaces"]
+fn a_pod_and_the_node_ask_at_every_address_of_both_families_and_nothing_is_tracked() {
+    let cluster = Cluster::new(WHY);
+    cluster.netdev("up");
+    let _server = cluster.serve();
+    cluster.run(&cluster.node, "conntrack -F"); // what was tracked before
+    for from in [&cluster.pod, &cluster.node] {
+        for address in OWN.iter().chain(&KUBE_DNS) {
+            for over in ["+notcp", "+tcp"] {
+                assert_eq!(
+                    cluster.who(from, address, over),
+                    NODE,
+                    "{address} {over} from {from}"
+                );
+            }
+        }
+    }
+    assert_eq!(cluster.tracked(), Vec::<String>::new());
+    // That entries would show: without the redirect the same question is kube-proxy's to send on.
+    cluster.netdev("down");
+    for address in KUBE_DNS {
+        assert_eq!(cluster.who(&cluster.pod, address, "+notcp"), CLUSTER_DNS);
+    }
+    let tracked = cluster.tracked();
+    let shows = |address: &&str| tracked.iter().any(|line| line.contains(*address));
+    assert!(KUBE_DNS.iter().all(shows), "{tracked:#?}");
+}
+
+#[test]
+#[ignore = "root and network namespaces"]
+fn up_a_second_time_changes_nothing_and_down_leaves_nothing() {
+    let cluster = Cluster::new(WHY);
+    let before = cluster.state();
+    assert!(!cluster.is_up());
+    cluster.netdev("up");
+    assert!(cluster.is_up());
+    let up = cluster.state();
+    assert_ne!(up, before);
+    for _ in 0..3 {
+        cluster.netdev("up");
+    }
+    assert_eq!(cluster.state(), up);
+    for _ in 0..2 {
+        cluster.netdev("down");
+        assert_eq!(cluster.state(), before);
+    }
+}
+
+#[test]
+#[ignore = "root and network namespaces"]
+fn what_the_kernel_has_not_and_what_is_not_ours_are_named() {
+    let cluster = Cluster::new(WHY);
+    let flags = ["--kind", "nosuchkind"];
+    let failed = cluster.netdev_fails("up", &flags);
+    assert_eq!(
+        failed,
+        "gapless: this kernel makes no interface of kind `nosuchkind`; load its module, or take another kind, such as dummy or bridge\n"
+    );
+    cluster.run(&cluster.node, "ip link add other0 type bridge");
+    for command in ["up", "down"] {
+        let failed = cluster.netdev_fails(command, &["--interface", "other0"]);
+        assert_eq!(
+            failed,
+            "gapless: there is an interface other0 that is not ours (its alias is not `gapless`); take another name\n"
+        );
+    }
+    cluster.run(&cluster.node, "ip link show other0");
+}
+
+#[test]
+#[ignore = "root and network namespaces"]
+fn k26_after_a_kill_under_load_the_clusters_dns_answers_within_a_second_and_the_redirect_comes_back()
+ {
+    let cluster = Cluster::new(WHY);
+    let mut watch = cluster.watch();
+    let mut server = cluster.serve();
+    cluster.until_answered_by(NODE);
+    assert!(cluster.is_up());
+
+    let clients = Clients::start(&cluster.pod, KUBE_DNS[0]);
+    clients.until_answered(2000);
+    server.signal(Signal::KILL);
+    server.ended();
+    cluster.until_answered_by(CLUSTER_DNS);
+    let outage = clients.end();
+    println!("kill -9 at {} queries/s: {outage:?}", clients::PER_SECOND);
+    assert!(outage.silence < Duration::from_secs(1), "{outage:?}");
+
+    let mut server = cluster.serve();
+    cluster.until_answered_by(NODE);
+    // One that hangs holds its sockets.
+    server.signal(Signal::STOP);
+    cluster.until_answered_by(CLUSTER_DNS);
+    server.signal(Signal::CONT);
+    cluster.until_answered_by(NODE);
+
+    watch.signal(Signal::TERM);
+    server.signal(Signal::TERM);
+    watch.ended();
+    server.ended();
+    cluster.until_answered_by(CLUSTER_DNS);
+    let left = cluster.state();
+    assert!(
+        !left.contains("gapless0") && !left.contains("table inet gapless"),
+        "{left}"
+    );
+}
