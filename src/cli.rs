@@ -28,6 +28,15 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Validate a configuration file
     Check(Check),
+    /// Convert a Corefile, or a ConfigMap of CoreDNS or NodeLocal DNSCache, and say what could not be carried over
+    Convert(Convert),
+}
+
+/// Flags of `gapless convert`.
+#[derive(Clone, Debug, Args)]
+pub struct Convert {
+    /// The Corefile, or manifests with the ConfigMap
+    pub file: PathBuf,
 }
 
 /// Flags of `gapless check`.

@@ -16,6 +16,7 @@ pub mod app;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod convert;
 pub mod engine;
 pub mod feed;
 pub mod forward;

@@ -17,6 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lifecycle", &[]),
     ("telemetry", &[]),
     ("notices", &[]),
+    ("convert", &[]),
     // State.
     ("index", &["model", "wire"]),
     ("cache", &["wire"]),
