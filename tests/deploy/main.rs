@@ -19,6 +19,8 @@ mod chart;
 mod files;
 #[path = "../api_server/gapless.rs"]
 mod gapless;
+mod image;
+mod node;
 mod objects;
 mod pods;
 mod render;
