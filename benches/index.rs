@@ -8,12 +8,11 @@
     reason = "a measurement has a clock, a terminal, and an allocator that counts"
 )]
 
+mod support;
+
 use gapless::{
     index::{EndpointNames, Index, Options, Ttl},
-    model::{
-        Change, Endpoint, EndpointSlice, Label, Object, ObjectKey, Port, Protocol, Service,
-        ServiceKind, Source,
-    },
+    model::{Change, Source},
     wire::NameKey,
 };
 use std::{
@@ -21,6 +20,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::{Duration, Instant},
 };
+use support::{service, slice};
 
 struct Counting;
 
@@ -111,57 +111,4 @@ fn measure(services: usize, headless: usize, endpoints: usize) {
         times[times.len() - 1],
     );
     assert!(reader.load().is_synced());
-}
-
-fn label(text: &str) -> Label {
-    Label::new(text).unwrap()
-}
-
-fn namespace(n: usize) -> String {
-    format!("team-{}", n % 200)
-}
-
-fn service(n: usize, headless: bool) -> Object {
-    let [.., a, b, c] = n.to_be_bytes();
-    let kind = match headless {
-        true => ServiceKind::Headless,
-        false => ServiceKind::ClusterIp([[10, 96 + a, b, c].into()].into()),
-    };
-    let port = Port {
-        name: Some(label("http")),
-        protocol: Protocol::Tcp,
-        number: 80,
-    };
-    let key = ObjectKey::new(&namespace(n), &format!("service-{n}"));
-    Object::Service(Service {
-        key,
-        kind,
-        ports: [port].into(),
-    })
-}
-
-/// A slice whose first endpoint has another address in every round.
-fn slice(n: usize, endpoints: usize, round: usize) -> Object {
-    let endpoint = |e: usize| {
-        let number = n * endpoints + e + if e == 0 { round << 21 } else { 0 };
-        let [.., a, b, c] = number.to_be_bytes();
-        let net = 10 + u8::try_from(number >> 24).unwrap();
-        Endpoint {
-            addresses: [[net, a, b, c].into()].into(),
-            hostname: Some(label(&format!("service-{n}-{e}"))),
-            pod: Some(label(&format!("service-{n}-{e}"))),
-            ready: true,
-        }
-    };
-    Object::EndpointSlice(EndpointSlice {
-        key: ObjectKey::new(&namespace(n), &format!("service-{n}-abcde")),
-        service: label(&format!("service-{n}")),
-        endpoints: (0..endpoints).map(endpoint).collect(),
-        ports: [Port {
-            name: Some(label("http")),
-            protocol: Protocol::Tcp,
-            number: 80,
-        }]
-        .into(),
-    })
 }

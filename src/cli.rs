@@ -1,5 +1,7 @@
 //! The command line. It knows how flags are spelt; what they mean, and in which range, is [`crate::config`]'s.
 
+pub mod bench;
+
 use crate::{
     config::{
         ADMIN, CONTEXT, ClusterDomain, EndpointSlices, FORMATS, Listener, LogFilter, Path, SCOPES,
@@ -30,6 +32,21 @@ pub enum Command {
     Check(Check),
     /// Convert a Corefile, or a ConfigMap of CoreDNS or NodeLocal DNSCache, and say what could not be carried over
     Convert(Convert),
+    /// Measure DNS servers as their clients feel them
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Write the man pages, one for each command
+    #[command(hide = true)]
+    Manual {
+        /// Where to
+        directory: PathBuf,
+    },
+    /// Print what a shell needs to complete commands and flags
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Flags of `gapless convert`.

@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod answer;
 pub mod app;
+pub mod bench;
 pub mod cache;
 pub mod cli;
 pub mod config;

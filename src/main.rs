@@ -6,23 +6,35 @@
 )]
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use gapless::{
     app,
     cli::{Check, Cli, Command, Convert, Serve},
     config::{self, Config},
     convert, telemetry,
 };
-use std::{fs::File, io::Read as _, process::ExitCode};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+    process::ExitCode,
+};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(flags) => serve(&flags),
-        Command::Check(flags) => check(&flags),
-        Command::Convert(flags) => convert(&flags),
+        Command::Serve(flags) => serve(&flags).map(|()| ExitCode::SUCCESS),
+        Command::Check(flags) => check(&flags).map(|()| ExitCode::SUCCESS),
+        Command::Convert(flags) => convert(&flags).map(|()| ExitCode::SUCCESS),
+        Command::Bench(bench) => app::bench::run(&bench),
+        Command::Manual { directory } => manual(&directory).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "gapless", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("gapless: {}", explain(&error));
             ExitCode::FAILURE
@@ -45,6 +57,11 @@ fn serve(flags: &Serve) -> anyhow::Result<()> {
     let config = Config::load(flags.config.as_deref(), flags)?;
     telemetry::init(config.log.format, &config.log.level)?;
     app::run(config)
+}
+
+fn manual(directory: &Path) -> anyhow::Result<()> {
+    let written = clap_mangen::generate_to(Cli::command(), directory);
+    written.with_context(|| directory.display().to_string())
 }
 
 fn check(flags: &Check) -> anyhow::Result<()> {

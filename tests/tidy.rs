@@ -41,6 +41,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Edges.
     ("server", &["engine", "lifecycle", "metrics", "wire"]),
     ("admin", &["lifecycle", "metrics"]),
+    // It asks, and serves nobody.
+    ("bench", &["forward", "lifecycle", "server", "wire"]),
 ];
 
 /// They put the rest together, and nobody names them.

@@ -1,6 +1,7 @@
 //! The composition root: a [`Config`] made into running parts, and the parts into a process that starts, becomes ready,
 //! drains and ends. What parts need from the world (clock, chance, environment, signals) enters here.
 
+pub mod bench;
 mod descriptors;
 mod options;
 mod resolv_conf;

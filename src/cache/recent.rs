@@ -15,10 +15,15 @@ const SLOTS: usize = 256;
 /// The cache is asked again after so many hits on a slot, so that it knows what is popular.
 const HITS_PER_LOOK: u32 = 64;
 
+/// A slot is given to another name once in so many questions that find it taken: a popular one gets it soon, and names that
+/// are asked for once do not cost a copy each.
+const MISSES_PER_TURN: u32 = 8;
+
 /// One thread's memory.
 #[derive(Debug)]
 pub struct Recent {
     slots: Box<[Option<Slot>]>,
+    misses: u32,
     hasher: foldhash::fast::RandomState,
 }
 
@@ -33,6 +38,7 @@ impl Default for Recent {
     fn default() -> Self {
         Self {
             slots: vec![None; SLOTS].into(),
+            misses: 0,
             hasher: foldhash::fast::RandomState::default(),
         }
     }
@@ -40,22 +46,26 @@ impl Default for Recent {
 
 impl Recent {
     /// The answer under this key, be it in its own time or stale at `now`: this thread's own, else the cache's. One past its
-    /// time is always the cache's, where a newer one may stand. A key is compared in full, and displaces whichever has the
-    /// same slot.
+    /// time is always the cache's, where a newer one may stand. A key is compared in full.
     pub fn get(&mut self, cache: &Cache, key: &Key, now: Instant) -> Option<Arc<Entry>> {
         let number = self.hasher.hash_one(key.as_bytes()) as usize % SLOTS;
         let slot = &mut self.slots[number];
-        if let Some(held) = slot
-            && held.key.as_bytes() == key.as_bytes()
-            && held.entry.is_current(now)
-            && !held.entry.is_displaced()
-            && held.hits < HITS_PER_LOOK
-        {
-            held.hits += 1;
-            return Some(Arc::clone(&held.entry));
+        let mut is_taken = false;
+        if let Some(held) = slot {
+            let is_current = held.entry.is_current(now) && !held.entry.is_displaced();
+            let is_its = held.key.as_bytes() == key.as_bytes();
+            if is_its && is_current && held.hits < HITS_PER_LOOK {
+                held.hits += 1;
+                return Some(Arc::clone(&held.entry));
+            }
+            is_taken = is_current && !is_its;
         }
         let entry = cache.get(key, now)?;
-        if entry.is_current(now) {
+        if is_taken {
+            self.misses = self.misses.wrapping_add(1);
+            is_taken = !self.misses.is_multiple_of(MISSES_PER_TURN);
+        }
+        if !is_taken && entry.is_current(now) {
             *slot = Some(Slot {
                 key: key.clone(),
                 entry: Arc::clone(&entry),

@@ -34,7 +34,7 @@ use std::{
 pub use tree::Place;
 // A flag is written as its key is.
 pub(crate) use schema::{ADMIN, CONTEXT, FORMATS, SCOPES, SLICES};
-pub(crate) use value::{ClusterDomain, Listener, LogFilter, Path, Upstream, Word};
+pub(crate) use value::{ClusterDomain, Listener, LogFilter, Path, Span, Upstream, Word};
 
 /// Everything that can be chosen. `docs/configuration.md` says what each key is for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -78,17 +78,14 @@ impl<'x> Exchange<'x> {
         match answer::decide(&query.question, self.snapshot, &self.engine.options.answers) {
             Verdict::Answer(answer) => Step::Done(self.authoritative(&query, &answer, out)),
             Verdict::Unsure if self.engine.options.has_cluster_dns => {
-                let answer = Answer::about(query.question.name.clone());
-                self.held_or_forward(
-                    query,
-                    Forward {
-                        route: Route::ClusterDns,
-                        answer,
-                    },
-                    recent,
-                    now,
-                    out,
-                )
+                let forward = Forward {
+                    route: Route::ClusterDns,
+                    answer: Answer::about(query.question.name.clone()),
+                };
+                match self.held(&query, &forward, recent, now, out) {
+                    Some(done) => Step::Done(done),
+                    None => Step::Forward(query, forward),
+                }
             }
             Verdict::Unsure => {
                 let ede = Ede::new(
@@ -102,7 +99,11 @@ impl<'x> Exchange<'x> {
                     Elsewhere::Upstream => self.route(&answer.name),
                     Elsewhere::ClusterDns => Route::ClusterDns,
                 };
-                self.held_or_forward(query, Forward { route, answer }, recent, now, out)
+                let forward = Forward { route, answer };
+                match self.held(&query, &forward, recent, now, out) {
+                    Some(done) => Step::Done(done),
+                    None => Step::Forward(query, forward),
+                }
             }
         }
     }
@@ -149,37 +150,38 @@ impl<'x> Exchange<'x> {
         })
     }
 
-    /// What the cache holds, else whom to ask. An alias's target is fetched and put behind the alias in any case.
-    fn held_or_forward(
+    /// What is said without asking anyone: what the cache holds, or a refusal. An alias's target is fetched and put behind
+    /// the alias in any case. The outer `None` says that others are to be asked.
+    fn held(
         &self,
-        query: Query<'x>,
-        forward: Forward<'x>,
+        query: &Query<'_>,
+        forward: &Forward<'_>,
         recent: Option<&mut Recent>,
         now: Instant,
         out: &mut [u8],
-    ) -> Step<'x, 'x> {
+    ) -> Option<Option<Done>> {
         let recursion_desired = query.header.flags.has(Flags::RD);
         match forward.answer.is_bare() {
             true => {}
-            false if recursion_desired => return Step::Forward(query, forward),
-            false => return Step::Done(self.authoritative(&query, &forward.answer, out)),
+            false if recursion_desired => return None,
+            false => return Some(self.authoritative(query, &forward.answer, out)),
         }
         if let Some(held) = self
             .engine
             .forward
             .held(&query.question, forward.route, recent, now)
         {
-            return Step::Done(self.forwarded(&query, &held, Origin::Cache, now, out));
+            return Some(self.forwarded(query, &held, Origin::Cache, now, out));
         }
         if !recursion_desired {
             // RFC 1035 §4.1.1: no recursion was desired, and there is no data of our own.
-            return Step::Done(self.error(&query, Rcode::Refused, None, Origin::Local, out));
+            return Some(self.error(query, Rcode::Refused, None, Origin::Local, out));
         }
         let (forwarder, client) = (&self.engine.forward, self.asked.client.ip());
         match forwarder.refused(&query.question, forward.route, client, now) {
-            Some(Ok(held)) => Step::Done(self.forwarded(&query, &held, Origin::Cache, now, out)),
-            Some(Err(failure)) => Step::Done(self.failed(&query, failure, out)),
-            None => Step::Forward(query, forward),
+            Some(Ok(held)) => Some(self.forwarded(query, &held, Origin::Cache, now, out)),
+            Some(Err(failure)) => Some(self.failed(query, failure, out)),
+            None => None,
         }
     }
 

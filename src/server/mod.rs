@@ -14,6 +14,7 @@
 )]
 
 mod batch;
+mod datagrams;
 mod fallback;
 #[cfg(test)]
 mod fixture;
@@ -33,6 +34,7 @@ use crate::{
     metrics::{self, Metrics, Queries},
 };
 use batch::Socket;
+pub use datagrams::Datagrams;
 pub use https::Https;
 pub use listen::{BindError, Listeners};
 use std::{

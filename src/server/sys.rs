@@ -34,12 +34,21 @@ const CONTROL_BYTES: usize = (CONTROL_HEADER + INFO_V6).next_multiple_of(8);
 
 /// A socket that moves batches.
 #[derive(Debug)]
-pub(super) struct Batched(UdpSocket);
+pub(super) struct Batched {
+    socket: UdpSocket,
+    /// The one address that can be asked; otherwise each datagram tells its own, which costs the kernel a tenth of a query.
+    bound: Option<IpAddr>,
+}
 
 impl Batched {
-    /// Takes a bound socket in blocking mode, and has it tell the local address of each datagram.
+    /// Takes a bound socket in blocking mode, and has it tell the local address of each datagram if there can be several.
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let (level, option) = match socket.local_addr()? {
+        let address = socket.local_addr()?;
+        if !address.ip().is_unspecified() {
+            let bound = Some(address.ip());
+            return Ok(Self { socket, bound });
+        }
+        let (level, option) = match address {
             SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
             SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         };
@@ -56,7 +65,10 @@ impl Batched {
             )
         };
         match result {
-            0 => Ok(Self(socket)),
+            0 => Ok(Self {
+                socket,
+                bound: None,
+            }),
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -81,14 +93,16 @@ impl Socket for Batched {
             message.msg_hdr.msg_iovlen = 1;
             message.msg_hdr.msg_name = name.as_mut_ptr().cast();
             message.msg_hdr.msg_namelen = NAME_BYTES as libc::socklen_t;
-            message.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
-            message.msg_hdr.msg_controllen = control.0.len() as _;
+            if self.bound.is_none() {
+                message.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+                message.msg_hdr.msg_controllen = control.0.len() as _;
+            }
         }
         let count = until_uninterrupted(|| {
             // SAFETY: every message points to buffers of the lengths given, which live, untouched, until after the call.
             unsafe {
                 libc::recvmmsg(
-                    self.0.as_raw_fd(),
+                    self.socket.as_raw_fd(),
                     messages.as_mut_ptr(),
                     SLOTS as libc::c_uint,
                     libc::MSG_WAITFORONE as _,
@@ -102,9 +116,8 @@ impl Socket for Batched {
             let Some(client) = read_name(name).filter(|_| named) else {
                 break;
             };
-            let local = control
-                .local()
-                .unwrap_or_else(|| unspecified_like(client.ip()));
+            let local = self.bound.or_else(|| control.local());
+            let local = local.unwrap_or_else(|| unspecified_like(client.ip()));
             batch.push(Ends { client, local }, message.msg_len as usize);
         }
         Ok(())
@@ -129,8 +142,10 @@ impl Socket for Batched {
             message.msg_hdr.msg_iovlen = 1;
             message.msg_hdr.msg_namelen = write_name(ends.client, name) as libc::socklen_t;
             message.msg_hdr.msg_name = name.as_mut_ptr().cast();
-            message.msg_hdr.msg_controllen = control.set_local(ends.local) as _;
-            message.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+            if self.bound.is_none() {
+                message.msg_hdr.msg_controllen = control.set_local(ends.local) as _;
+                message.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+            }
             count = count.saturating_add(1);
         }
         until_uninterrupted(|| {
@@ -138,7 +153,7 @@ impl Socket for Batched {
             // the payloads are only read.
             unsafe {
                 libc::sendmmsg(
-                    self.0.as_raw_fd(),
+                    self.socket.as_raw_fd(),
                     messages.as_mut_ptr(),
                     count,
                     libc::MSG_DONTWAIT as _,
@@ -149,7 +164,7 @@ impl Socket for Batched {
 
     fn stop_receiving(&self) {
         // The socket is not connected, and so the kernel says ENOTCONN, after it has marked the socket and woken who waits.
-        drop(socket2::SockRef::from(&self.0).shutdown(Shutdown::Read));
+        drop(socket2::SockRef::from(&self.socket).shutdown(Shutdown::Read));
     }
 }
 

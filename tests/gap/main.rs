@@ -17,6 +17,7 @@ mod control_plane;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bench;
 mod clients;
 mod events;
 mod figures;

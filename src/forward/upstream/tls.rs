@@ -48,7 +48,7 @@ impl Roots {
     }
 
     /// Opens sessions that speak this protocol (RFC 7301).
-    pub(super) fn connector(&self, protocol: &[u8]) -> TlsConnector {
+    pub fn connector(&self, protocol: &[u8]) -> TlsConnector {
         // Named, because a process with two providers has no default one.
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()

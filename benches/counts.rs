@@ -1,0 +1,216 @@
+//! What the parts cost in things that can be counted: instructions of an answer and of a change, under callgrind, and octets of an endpoint.
+//! They are the same on a busy machine as on an idle one, so they are what regressions are caught by.
+//!
+//! `cargo bench --bench counts` compares them with `benches/counts.txt` and fails if something costs more; `cargo bench --bench counts -- --renew`
+//! writes that file anew. It needs Debian's `valgrind`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    unsafe_code,
+    reason = "a measurement has a terminal, an allocator that counts, and ends with a panic if it cannot be made"
+)]
+
+mod support;
+
+use gapless::{
+    index::{EndpointNames, Index, Options, Ttl},
+    model::{Change, Object, Source},
+    wire::NameKey,
+};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    collections::BTreeMap,
+    env, fs,
+    path::Path,
+    process::{Command, ExitCode},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+use support::{QUESTIONS, Questions, service, slice};
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.fetch_add(layout.size(), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Headless services and endpoints of each, of which one endpoint changes.
+const CHANGES: [(&str, [usize; 2]); 3] = [
+    ("change_of_10", [1000, 10]),
+    ("change_of_100", [100, 100]),
+    ("change_of_10000", [1, 10_000]),
+];
+
+const CHANGE_ROUNDS: usize = 20;
+
+/// By how much a count may exceed what is written down: other versions of the C library and of the allocator take other
+/// ways, and hashes have other collisions in every run.
+const TOLERANCE: f64 = 0.03;
+
+const HEAD: &str = "# What cargo bench --bench counts found when it was last run with -- --renew. Instructions are callgrind's, of one\n\
+                    # answer or one change; bytes are the allocator's, of one endpoint in 150 services with 100 each.\n";
+
+fn main() -> ExitCode {
+    let words: Vec<_> = env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    match *words.as_slice() {
+        ["run", what, rounds] => {
+            run(what, rounds.parse().unwrap());
+            ExitCode::SUCCESS
+        }
+        ["--renew"] => {
+            let lines = counts()
+                .into_iter()
+                .map(|(name, count)| format!("{name} {count}\n"));
+            fs::write(file(), format!("{HEAD}{}", lines.collect::<String>())).unwrap();
+            ExitCode::SUCCESS
+        }
+        _ => check(),
+    }
+}
+
+fn file() -> impl AsRef<Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/counts.txt")
+}
+
+fn check() -> ExitCode {
+    let written = fs::read_to_string(file()).unwrap();
+    let lines = written.lines().filter(|line| !line.starts_with('#'));
+    let written: BTreeMap<_, f64> = lines
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(name, count)| (name.to_owned(), count.parse().unwrap()))
+        .collect();
+    let mut worse = 0;
+    for (name, count) in counts() {
+        let verdict = match written.get(&name) {
+            None => "not in benches/counts.txt".into(),
+            Some(was) if count as f64 > was * (1.0 + TOLERANCE) => {
+                format!("MORE than the {was} of benches/counts.txt")
+            }
+            Some(was) if (count as f64) < was * (1.0 - TOLERANCE) => {
+                println!(
+                    "{name} {count}: less than the {was} of benches/counts.txt, which could be renewed"
+                );
+                continue;
+            }
+            Some(_) => {
+                println!("{name} {count}");
+                continue;
+            }
+        };
+        eprintln!("{name} {count}: {verdict}");
+        worse += 1;
+    }
+    if worse == 0 {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!(
+        "If that is meant: cargo bench --bench counts -- --renew, and say in the commit what it buys."
+    );
+    ExitCode::FAILURE
+}
+
+fn counts() -> Vec<(String, u64)> {
+    let answers = QUESTIONS.iter().map(|(what, _)| (*what, 1000));
+    let changes = CHANGES
+        .iter()
+        .map(|(what, _)| (*what, CHANGE_ROUNDS as u64));
+    let instructions = answers.chain(changes).map(|(what, rounds)| {
+        // What comes before and after the rounds is the same in both.
+        let more = instructions(what, 2 * rounds) - instructions(what, rounds);
+        (format!("{what}_instructions"), more / rounds)
+    });
+    let mut counts: Vec<_> = instructions.collect();
+    counts.push(("bytes_of_an_endpoint".to_owned(), bytes_of_an_endpoint()));
+    counts
+}
+
+/// All instructions of this program, run with `run`.
+fn instructions(what: &str, rounds: u64) -> u64 {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(env::current_exe().unwrap())
+        .args(["run", what, &rounds.to_string()])
+        .output()
+        .expect("valgrind starts: it is a Debian package");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let collected = said
+        .lines()
+        .find_map(|line| line.split_once("Collected : "));
+    collected
+        .and_then(|(_, count)| count.trim().parse().ok())
+        .expect("callgrind says what it collected")
+}
+
+fn run(what: &str, rounds: usize) {
+    if let Some((_, [services, endpoints])) = CHANGES.iter().find(|(name, _)| *name == what) {
+        let mut index = index(*services, *endpoints);
+        let changes = 2 * CHANGE_ROUNDS;
+        let changed: Vec<_> = (0..changes)
+            .map(|round| slice(round % services, *endpoints, round + 1))
+            .collect();
+        for object in changed.into_iter().take(rounds) {
+            index.apply(Change::Apply(Source::EndpointSlices, object));
+            assert_eq!(index.publish(2), 1, "a change rebuilds one service");
+        }
+        return;
+    }
+    let mut questions = Questions::new(what);
+    (0..1000 + rounds).for_each(|n| questions.ask(n));
+}
+
+fn bytes_of_an_endpoint() -> u64 {
+    let of = |endpoints| {
+        let before = HELD.load(Relaxed);
+        let index = index(150, endpoints);
+        let held = HELD.load(Relaxed) - before;
+        drop(index);
+        held
+    };
+    ((of(100) - of(0)) / (150 * 100)) as u64
+}
+
+/// A synced index of headless services.
+fn index(services: usize, endpoints: usize) -> Index {
+    let (mut index, _) = Index::new(Options {
+        zone: NameKey::from_text("cluster.local").unwrap(),
+        ttl: Ttl::default(),
+        endpoint_names: EndpointNames::Hostname,
+        cluster_ip_endpoints: false,
+        sources: vec![Source::Services, Source::EndpointSlices],
+        staleness: None,
+    });
+    let list = |source, object: &dyn Fn(usize) -> Object| {
+        index.apply(Change::ListStarted(source));
+        for n in 0..services {
+            index.apply(Change::Apply(source, object(n)));
+        }
+        index.apply(Change::ListDone(source));
+    };
+    let mut list = list;
+    list(Source::Services, &|n| service(n, true));
+    list(Source::EndpointSlices, &|n| slice(n, endpoints, 0));
+    index.publish(1);
+    index
+}

@@ -1,0 +1,233 @@
+//! What the benches of the parts share: the objects of a cluster of some size, an engine over them, and how it is asked.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each bench uses a part, and ends with a panic if it cannot be made"
+)]
+
+#[path = "../../tests/support/mod.rs"]
+pub mod fixtures;
+
+use fixtures::upstream::FakeUpstream;
+use gapless::{
+    engine::{Asked, Engine, Now, Recent},
+    forward,
+    metrics::Transport,
+    model::{
+        Endpoint, EndpointSlice, Label, Object, ObjectKey, Port, Protocol, Service, ServiceKind,
+    },
+    wire::NameKey,
+};
+use std::{net::Ipv4Addr, time::Instant};
+
+/// Service `service-N` in the namespace `team-(N mod 200)`, with one port.
+pub fn service(n: usize, headless: bool) -> Object {
+    let [.., a, b, c] = n.to_be_bytes();
+    let kind = match headless {
+        true => ServiceKind::Headless,
+        false => ServiceKind::ClusterIp([[10, 96 + a, b, c].into()].into()),
+    };
+    let port = Port {
+        name: Some(label("http")),
+        protocol: Protocol::Tcp,
+        number: 80,
+    };
+    let key = ObjectKey::new(&namespace(n), &format!("service-{n}"));
+    Object::Service(Service {
+        key,
+        kind,
+        ports: [port].into(),
+    })
+}
+
+/// The one slice of service N, whose first endpoint has another address in every round. Endpoints are `service-N-E`.
+pub fn slice(n: usize, endpoints: usize, round: usize) -> Object {
+    let endpoint = |e: usize| {
+        let number = n * endpoints + e + if e == 0 { round << 21 } else { 0 };
+        let [.., a, b, c] = number.to_be_bytes();
+        let net = 10 + u8::try_from(number >> 24).unwrap();
+        Endpoint {
+            addresses: [[net, a, b, c].into()].into(),
+            hostname: Some(label(&format!("service-{n}-{e}"))),
+            pod: Some(label(&format!("service-{n}-{e}"))),
+            ready: true,
+        }
+    };
+    Object::EndpointSlice(EndpointSlice {
+        key: ObjectKey::new(&namespace(n), &format!("service-{n}-abcde")),
+        service: label(&format!("service-{n}")),
+        endpoints: (0..endpoints).map(endpoint).collect(),
+        ports: [Port {
+            name: Some(label("http")),
+            protocol: Protocol::Tcp,
+            number: 80,
+        }]
+        .into(),
+    })
+}
+
+fn label(text: &str) -> Label {
+    Label::new(text).unwrap()
+}
+
+fn namespace(n: usize) -> String {
+    format!("team-{}", n % 200)
+}
+
+/// So many services, the first of them headless with so many endpoints each.
+pub fn objects(services: usize, headless: usize, endpoints: usize) -> Vec<Object> {
+    let slices = (0..headless).map(|n| slice(n, endpoints, 0));
+    let namespaces = (0..200).map(|n| Object::Namespace(ObjectKey::new("", &namespace(n))));
+    let services = (0..services).map(|n| service(n, n < headless));
+    namespaces.chain(services).chain(slices).collect()
+}
+
+/// What an engine is asked, in turn.
+pub struct Questions {
+    engine: Engine,
+    recent: Option<Recent>,
+    packets: Vec<Vec<u8>>,
+    rcode: u8,
+    now: Instant,
+    out: Vec<u8>,
+}
+
+/// What can be asked: a name for the questions, and how many services, headless ones and endpoints each there are.
+pub const QUESTIONS: [(&str, [usize; 3]); 8] = [
+    ("cluster_a", [1000, 0, 0]),
+    ("cluster_srv", [1000, 0, 0]),
+    ("search_nxdomain", [1000, 0, 0]),
+    ("headless_100_pod", [100, 100, 100]),
+    ("headless_100_whole", [100, 100, 100]),
+    ("headless_10000_pod", [1, 1, 10_000]),
+    ("hit_own_memory", [0, 0, 0]),
+    ("hit_shared_cache", [0, 0, 0]),
+];
+
+/// Different names in turn: less than a thread's own memory of answers holds.
+const NAMES: usize = 100;
+
+impl Questions {
+    /// One of [`QUESTIONS`].
+    pub fn new(what: &str) -> Self {
+        let [services, headless, endpoints] =
+            QUESTIONS.iter().find(|(name, _)| *name == what).unwrap().1;
+        let service = |n: usize| format!("service-{n}.{}.svc.cluster.local", namespace(n));
+        let (rcode, names): (u8, Vec<_>) = match what {
+            "cluster_a" => (0, (0..NAMES).map(|n| (service(n), 1)).collect()),
+            "cluster_srv" => (
+                0,
+                (0..NAMES)
+                    .map(|n| (format!("_http._tcp.{}", service(n)), 33))
+                    .collect(),
+            ),
+            "search_nxdomain" => (
+                3,
+                (0..NAMES)
+                    .map(|n| {
+                        (
+                            format!("www{n}.example.com.{}.svc.cluster.local", namespace(n)),
+                            1,
+                        )
+                    })
+                    .collect(),
+            ),
+            "headless_100_whole" => (0, (0..NAMES).map(|n| (service(n), 1)).collect()),
+            "headless_100_pod" | "headless_10000_pod" => (
+                0,
+                (0..NAMES)
+                    .map(|n| {
+                        let (n, e) = (n % headless, n * 97 % endpoints);
+                        (format!("service-{n}-{e}.{}", service(n)), 1)
+                    })
+                    .collect(),
+            ),
+            _ => (
+                0,
+                (0..NAMES)
+                    .map(|n| (format!("www{n}.example.org"), 1))
+                    .collect(),
+            ),
+        };
+        let packets: Vec<_> = names
+            .iter()
+            .map(|(name, rtype)| query(name, *rtype))
+            .collect();
+        let (engine, now) = match what.starts_with("hit") {
+            true => holding(&names, &packets),
+            false => (
+                fixtures::engine::with_objects(&objects(services, headless, endpoints)),
+                now(),
+            ),
+        };
+        Self {
+            engine,
+            recent: (what != "hit_shared_cache").then(Recent::default),
+            packets,
+            rcode,
+            now,
+            out: vec![0; 1232],
+        }
+    }
+
+    /// Asks the Nth, as a UDP worker does that gets one datagram at a time.
+    pub fn ask(&mut self, n: usize) {
+        let asked = asked(&self.packets[n % self.packets.len()], n);
+        let answer =
+            self.engine
+                .view(self.recent.as_mut())
+                .answer_now(&asked, self.now, &mut self.out);
+        assert!(matches!(answer, Now::Reply(_)), "{answer:?}");
+        assert_eq!(self.out[3] & 15, self.rcode);
+    }
+}
+
+fn asked(packet: &[u8], rotation: usize) -> Asked<'_> {
+    Asked {
+        packet,
+        client: (Ipv4Addr::LOCALHOST, 5353).into(),
+        local: Ipv4Addr::LOCALHOST.into(),
+        transport: Transport::Udp,
+        rotation,
+    }
+}
+
+fn query(name: &str, rtype: u8) -> Vec<u8> {
+    let mut packet = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0".to_vec();
+    packet.extend_from_slice(NameKey::from_text(name).unwrap().as_bytes());
+    packet.extend_from_slice(&[0, rtype, 0, 1]);
+    packet
+}
+
+/// An engine whose cache holds these names' answers, and the time by which it does.
+fn holding(names: &[(String, u8)], packets: &[Vec<u8>]) -> (Engine, Instant) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let zone: String = names
+            .iter()
+            .map(|(name, _)| format!("{name}. 3600 IN A 192.0.2.7\n"))
+            .collect();
+        let upstream = FakeUpstream::start(&zone).await;
+        let upstreams = forward::Options {
+            upstreams: vec![upstream.address.into()],
+            ..<_>::default()
+        };
+        let engine = fixtures::engine::synced(&[], &upstreams);
+        for packet in packets {
+            engine
+                .answer(asked(packet, 0), &mut vec![0; 1232])
+                .await
+                .unwrap();
+        }
+        (engine, now())
+    })
+}
+
+#[allow(clippy::disallowed_methods, reason = "an Instant has no other source")]
+fn now() -> Instant {
+    Instant::now()
+}

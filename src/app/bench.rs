@@ -1,0 +1,348 @@
+//! Runs what `gapless bench` was told: flags become options, files are read and written, and a person sees how far it is.
+
+mod progress;
+
+use crate::{
+    bench::{
+        conditions,
+        gap::{self, Create},
+        load::{self, Histograms, Live, Options, Pace},
+        output,
+        questions::{self, Order, Question},
+        report::{self, Report},
+        resolve::{self, Conf},
+        schedule::{Arrivals as Times, Spacing},
+    },
+    cli::bench::{Arrivals, Bench, Compare, Gap, Load, Resolve},
+    feed::kube::{Credentials, connect},
+    forward::{Roots, Transport},
+    lifecycle::Drain,
+    wire::NameKey,
+};
+use anyhow::Context as _;
+use std::{
+    fs,
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::runtime;
+
+/// Exit code when a condition of `--fail` is met; 1 is an error, 2 a wrong flag.
+const CONDITION_MET: u8 = 3;
+/// As of a process that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
+/// Does it, prints what came of it, and says how to exit.
+pub fn run(bench: &Bench) -> anyhow::Result<ExitCode> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("the asynchronous runtime does not start")?;
+    let done = runtime.block_on(async {
+        match bench {
+            Bench::Load(flags) => load(flags).await,
+            Bench::Resolve(flags) => resolve(flags).await,
+            Bench::Gap(flags) => gap(flags).await,
+            Bench::Compare(flags) => compare(flags),
+        }
+    });
+    // A thread that still waits for a socket is no reason to stay.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    done
+}
+
+async fn load(flags: &Load) -> anyhow::Result<ExitCode> {
+    let began = now();
+    let options = options(flags).await?;
+    let stop = Drain::new();
+    let live = Live::new(options.servers.len());
+    let names = options.servers.iter().map(ToString::to_string).collect();
+    let spacing = spacing(flags.arrivals);
+    let progress = progress::Progress::new(names, options.duration, flags.ramp);
+    let running = async {
+        if flags.ramp {
+            let tell = |step: String| progress.say(&step);
+            load::ramp(
+                options,
+                spacing,
+                flags.rate,
+                stop.clone(),
+                live.clone(),
+                tell,
+            )
+            .await
+        } else {
+            load::run(options, stop.clone(), live.clone()).await
+        }
+    };
+    let ran = tokio::select! {
+        ran = running => ran,
+        () = progress.show(&live) => unreachable!("it shows for ever"),
+        () = on_interrupt(&stop) => unreachable!("it waits for the run's end"),
+    };
+    progress.end();
+    let (mut report, histograms) = ran?;
+    report.settings = settings(flags);
+    write(flags, &report, &histograms, began)?;
+    print(&output::table(&report));
+    let failures = conditions::failures(&flags.fail, &report);
+    for failure in &failures {
+        print(&format!("FAILED {failure}\n"));
+    }
+    Ok(match (report.interrupted, failures.is_empty()) {
+        (true, _) => ExitCode::from(INTERRUPTED),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::from(CONDITION_MET),
+    })
+}
+
+async fn options(flags: &Load) -> anyhow::Result<Options> {
+    let edns = !flags.no_edns;
+    let mut questions = match &flags.queries {
+        Some(path) => {
+            let text = read(path)?;
+            questions::from_file(&text, edns).with_context(|| path.display().to_string())?
+        }
+        None => {
+            let count = usize::try_from(flags.names).unwrap_or(usize::MAX);
+            let made = questions::from_names(&flags.name, count, flags.qtype, edns);
+            made.map_err(|error| anyhow::anyhow!("--name: {error}"))?
+        }
+    };
+    if let Some(reference) = &flags.reference {
+        anyhow::ensure!(
+            reference.transport == Transport::Plain,
+            "--reference: {reference}: a reference is asked over UDP"
+        );
+        load::learn(reference.address, &mut questions).await?;
+    }
+    let spacing = spacing(flags.arrivals);
+    Ok(Options {
+        roots: roots(flags)?,
+        servers: flags.server.clone(),
+        questions: Arc::<[Question]>::from(questions),
+        order: Order {
+            zipf: flags.zipf,
+            unique: flags.unique,
+            seed: flags.seed,
+        },
+        pace: match flags.outstanding {
+            Some(outstanding) => Pace::Closed(usize::try_from(outstanding)?),
+            None => Pace::Open(spacing, flags.rate),
+        },
+        duration: flags.duration,
+        timeout: flags.timeout,
+        clients: usize::try_from(flags.clients)?,
+        threads: usize::try_from(flags.threads)?,
+        probe: !flags.no_probe,
+    })
+}
+
+fn roots(flags: &Load) -> anyhow::Result<Roots> {
+    if !flags.server.iter().any(|it| it.transport.is_encrypted()) {
+        return Ok(Roots::default());
+    }
+    match &flags.tls_ca {
+        Some(path) => {
+            let text = fs::read(path).with_context(|| path.display().to_string())?;
+            Roots::from_pem(&text).with_context(|| path.display().to_string())
+        }
+        None => Ok(Roots::from_system(
+            rustls_native_certs::load_native_certs().certs,
+        )),
+    }
+}
+
+/// What a reader of the report has to know to do it again.
+fn settings(flags: &Load) -> std::collections::BTreeMap<String, String> {
+    let questions = match &flags.queries {
+        Some(path) => path.display().to_string(),
+        None => format!("{} × {}", flags.name.join(" "), flags.names),
+    };
+    let pace = match flags.outstanding {
+        Some(outstanding) => format!("{outstanding} outstanding"),
+        None => format!("{} queries/s, {:?}", flags.rate, flags.arrivals),
+    };
+    let mut settings = vec![
+        ("questions", questions),
+        ("pace", pace),
+        ("duration", format!("{:?}", flags.duration)),
+        ("timeout", format!("{:?}", flags.timeout)),
+        ("clients", flags.clients.to_string()),
+        ("threads", flags.threads.to_string()),
+        ("unique", format!("{} %", flags.unique * 100.0)),
+        ("seed", flags.seed.to_string()),
+    ];
+    if let Some(zipf) = flags.zipf {
+        settings.push(("zipf", zipf.to_string()));
+    }
+    let owned = settings.into_iter();
+    owned.map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn write(
+    flags: &Load,
+    report: &Report,
+    histograms: &Histograms,
+    began: SystemTime,
+) -> anyhow::Result<()> {
+    let files = &flags.files;
+    let put = |path: &Option<_>, make: &dyn Fn() -> Vec<u8>| match path {
+        Some(path) => {
+            let path: &std::path::PathBuf = path;
+            fs::write(path, make()).with_context(|| path.display().to_string())
+        }
+        None => Ok(()),
+    };
+    put(&files.json, &|| output::json(report).into())?;
+    put(&files.csv, &|| output::csv(report).into())?;
+    put(&files.svg, &|| output::svg(report).into())?;
+    put(&files.html, &|| output::html(report).into())?;
+    put(&files.hdr, &|| output::hdr(histograms, began))
+}
+
+const fn spacing(arrivals: Arrivals) -> Spacing {
+    match arrivals {
+        Arrivals::Constant => Spacing::Constant,
+        Arrivals::Poisson => Spacing::Poisson,
+    }
+}
+
+/// Tells a run to stop when the person does, and goes on waiting: the run ends by itself then.
+async fn on_interrupt(stop: &Drain) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stop.cancel();
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn resolve(flags: &Resolve) -> anyhow::Result<ExitCode> {
+    let file = flags.resolv_conf.display();
+    let mut text = read(&flags.resolv_conf)?;
+    for server in &flags.server {
+        anyhow::ensure!(
+            server.transport == Transport::Plain,
+            "--server: {server}: C libraries ask over UDP"
+        );
+        text = format!("nameserver {}\n{text}", server.address.ip());
+    }
+    let mut conf = Conf::parse(&text).with_context(|| file.to_string())?;
+    if !flags.server.is_empty() {
+        conf.servers = flags.server.iter().map(|it| it.address).collect();
+    }
+    for name in &flags.name {
+        NameKey::from_text(name)?;
+    }
+    let options = resolve::Options {
+        names: flags.name.clone(),
+        conf,
+        library: flags.library,
+        arrivals: Times::new(spacing(flags.arrivals), flags.rate, 0, 1, flags.seed),
+        duration: flags.duration,
+    };
+    let stop = Drain::new();
+    let resolved = tokio::select! {
+        resolved = resolve::run(options, stop.clone()) => resolved?,
+        () = on_interrupt(&stop) => unreachable!("it waits for the run's end"),
+    };
+    if let Some(path) = &flags.json {
+        let text = serde_json::to_string_pretty(&resolved)? + "\n";
+        fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
+    print(&output::resolved(&resolved));
+    Ok(match stop.is_cancelled() {
+        true => ExitCode::from(INTERRUPTED),
+        false => ExitCode::SUCCESS,
+    })
+}
+
+async fn gap(flags: &Gap) -> anyhow::Result<ExitCode> {
+    let servers = flags.server.iter().map(|server| match server.transport {
+        Transport::Plain => Ok(server.address),
+        _ => anyhow::bail!("--server: {server}: they are asked over UDP"),
+    });
+    let servers = servers.collect::<anyhow::Result<_>>()?;
+    NameKey::from_text(&flags.cluster_domain)?;
+    let credentials = Credentials {
+        kubeconfig: flags.kubeconfig.clone(),
+        context: flags.context.clone(),
+        environment: std::env::vars().collect(),
+    };
+    let namespace = match flags.create {
+        Some(_) => flags
+            .namespace
+            .clone()
+            .or_else(|| Some("default".to_owned())),
+        None => flags.namespace.clone(),
+    };
+    let name = format!("gapless-bench-{}", std::process::id());
+    let options = gap::Options {
+        client: connect(&credentials).await?,
+        namespace,
+        selector: match flags.create {
+            Some(_) => Some(format!("app.kubernetes.io/name={name}")),
+            None => flags.selector.clone(),
+        },
+        domain: flags.cluster_domain.clone(),
+        servers,
+        every: flags.every,
+        duration: flags.duration,
+        create: flags.create.map(|pods| Create {
+            name,
+            pods: pods.into(),
+            image: flags.image.clone(),
+        }),
+    };
+    let stop = Drain::new();
+    let measured = tokio::select! {
+        measured = gap::run(options, stop.clone()) => measured?,
+        () = on_interrupt(&stop) => unreachable!("it waits for the run's end"),
+    };
+    for (path, text) in [
+        (&flags.json, output::gap_json(&measured)),
+        (&flags.prometheus, output::gap_prometheus(&measured)),
+    ] {
+        if let Some(path) = path {
+            fs::write(path, text).with_context(|| path.display().to_string())?;
+        }
+    }
+    print(&output::gap(&measured));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compare(flags: &Compare) -> anyhow::Result<ExitCode> {
+    let read = |path: &Path| -> anyhow::Result<Report> {
+        let report = output::from_json(&read(path)?);
+        report.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+    };
+    let (earlier, later) = (read(&flags.earlier)?, read(&flags.later)?);
+    print(&format!(
+        "earlier\n{}\nlater\n{}\n",
+        output::table(&earlier),
+        output::table(&later)
+    ));
+    let changes = report::changes(&earlier, &later);
+    print(&output::changes(&changes));
+    if let Some(path) = &flags.html {
+        let page = output::html_of_two(&earlier, &later, &changes);
+        fs::write(path, page).with_context(|| path.display().to_string())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+#[allow(clippy::print_stdout, reason = "a command speaks to its terminal")]
+fn print(text: &str) {
+    print!("{text}");
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a report says when it was measured"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}

@@ -1,0 +1,233 @@
+//! The cluster's side: what its pods' names are and since when, and a StatefulSet of our own. It asks no DNS server.
+
+use super::{Progress, SETTLED_WITHIN};
+use crate::lifecycle::Drain;
+use anyhow::Context as _;
+use futures::TryStreamExt as _;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{Pod, Service},
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams},
+};
+use serde_json::json;
+use std::{net::IpAddr, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+
+/// Between a watch that ended and the next list.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A name's address by the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fact {
+    /// The whole name.
+    pub(super) name: String,
+    /// None, if the pod is not ready, or is being deleted.
+    pub(super) address: Option<IpAddr>,
+    /// When the API's word of it came.
+    pub(super) at: Instant,
+    /// Was it so before we looked?
+    pub(super) is_old: bool,
+}
+
+/// Which pods.
+#[derive(Clone)]
+pub(super) struct Pods {
+    pub(super) client: Client,
+    pub(super) namespace: Option<String>,
+    pub(super) selector: Option<String>,
+    pub(super) domain: String,
+}
+
+impl Pods {
+    /// What a pod says of its name; nothing if it has none of its own.
+    fn fact(&self, pod: &Pod, is_old: bool, deleted: bool) -> Option<Fact> {
+        let spec = pod.spec.as_ref()?;
+        let (hostname, subdomain) = (spec.hostname.as_ref()?, spec.subdomain.as_ref()?);
+        let namespace = pod.namespace()?;
+        let status = pod.status.as_ref();
+        let mut conditions = status
+            .iter()
+            .filter_map(|it| it.conditions.as_ref())
+            .flatten();
+        let ready = conditions.any(|it| it.type_ == "Ready" && it.status == "True");
+        let going = deleted || pod.metadata.deletion_timestamp.is_some();
+        let ip = status.and_then(|it| it.pod_ip.as_ref()?.parse().ok());
+        Some(Fact {
+            name: format!("{hostname}.{subdomain}.{namespace}.svc.{}", self.domain),
+            address: ip.filter(|_| ready && !going),
+            at: Instant::now(),
+            is_old,
+        })
+    }
+
+    fn api(&self) -> Api<Pod> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+}
+
+/// Tells of every pod, and of every change, until nobody listens. Only the first list may fail.
+pub(super) async fn follow(pods: &Pods, facts: mpsc::Sender<Fact>) -> anyhow::Result<()> {
+    let api = pods.api();
+    let selector = pods.selector.clone().unwrap_or_default();
+    let mut is_first = true;
+    loop {
+        let listed = api.list(&ListParams::default().labels(&selector)).await;
+        let listed = match listed {
+            Err(error) if is_first => return Err(error).context("cannot list pods"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot list pods; trying again");
+                sleep(PAUSE).await;
+                continue;
+            }
+            Ok(listed) => listed,
+        };
+        let version = listed.metadata.resource_version.unwrap_or_default();
+        for pod in &listed.items {
+            if let Some(fact) = pods.fact(pod, is_first, false)
+                && facts.send(fact).await.is_err()
+            {
+                return Ok(());
+            }
+        }
+        is_first = false;
+        let params = WatchParams::default().labels(&selector);
+        let watching = api.watch(&params, &version);
+        let mut events = std::pin::pin!(match watching.await {
+            Ok(events) => events,
+            Err(_) => continue,
+        });
+        while let Ok(Some(event)) = events.try_next().await {
+            let fact = match &event {
+                WatchEvent::Added(pod) | WatchEvent::Modified(pod) => pods.fact(pod, false, false),
+                WatchEvent::Deleted(pod) => pods.fact(pod, false, true),
+                WatchEvent::Bookmark(_) => None,
+                WatchEvent::Error(_) => break,
+            };
+            if let Some(fact) = fact
+                && facts.send(fact).await.is_err()
+            {
+                return Ok(());
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// A StatefulSet that is rolled out, has its pods deleted one by one, and is taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    /// Its name, and its service's.
+    pub name: String,
+    /// How many pods.
+    pub pods: i32,
+    /// Their image: it has to do nothing.
+    pub image: String,
+}
+
+impl Create {
+    /// Rolls it out and takes it away; in any case, when asked to stop, too.
+    pub(super) async fn roll_out(
+        self,
+        pods: &Pods,
+        progress: watch::Receiver<Progress>,
+        facts: mpsc::Sender<Fact>,
+        stop: Drain,
+    ) -> anyhow::Result<()> {
+        let namespace = pods.namespace.as_deref().unwrap_or("default");
+        let services: Api<Service> = Api::namespaced(pods.client.clone(), namespace);
+        let sets: Api<StatefulSet> = Api::namespaced(pods.client.clone(), namespace);
+        let done = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            done = self.change(pods, namespace, &services, &sets, progress, &facts) => done,
+        };
+        let foreground = DeleteParams::foreground();
+        let set = sets.delete(&self.name, &foreground).await;
+        let service = services.delete(&self.name, &foreground).await;
+        done?;
+        let left = || format!("{namespace}/{} is left behind", self.name);
+        set.with_context(left)?;
+        service.with_context(left)?;
+        Ok(())
+    }
+
+    async fn change(
+        &self,
+        pods: &Pods,
+        namespace: &str,
+        services: &Api<Service>,
+        sets: &Api<StatefulSet>,
+        mut progress: watch::Receiver<Progress>,
+        facts: &mpsc::Sender<Fact>,
+    ) -> anyhow::Result<()> {
+        let Self {
+            name,
+            pods: count,
+            image,
+        } = self;
+        // Clients ask before there is anything: caches are to remember that there is not.
+        for n in 0..*count {
+            let fact = Fact {
+                name: format!("{name}-{n}.{name}.{namespace}.svc.{}", pods.domain),
+                address: None,
+                at: Instant::now(),
+                is_old: true,
+            };
+            facts.send(fact).await?;
+        }
+        sleep(PAUSE).await;
+        let labels = json!({"app.kubernetes.io/name": name});
+        let service = json!({"metadata": {"name": name}, "spec": {
+            "clusterIP": "None", "selector": labels, "ports": [{"name": "none", "port": 9}]}});
+        let set = json!({"metadata": {"name": name}, "spec": {
+            "serviceName": name, "replicas": count, "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {
+                "terminationGracePeriodSeconds": 1,
+                "containers": [{"name": "pause", "image": image}]}}}});
+        let params = PostParams::default();
+        let service = serde_json::from_value(service)?;
+        services
+            .create(&params, &service)
+            .await
+            .context("the service")?;
+        let set = serde_json::from_value(set)?;
+        sets.create(&params, &set)
+            .await
+            .context("the StatefulSet")?;
+        let whole = usize::try_from(*count)?;
+        let mut settled = async |what: &str, addresses: usize| {
+            let reached = progress.wait_for(|it| it.unsettled == 0 && it.with_address >= addresses);
+            match timeout(SETTLED_WITHIN, reached).await {
+                Ok(reached) => reached.map(drop).context("nobody follows"),
+                // Who never says it is in the report.
+                Err(_) => {
+                    tracing::warn!(what, within = ?SETTLED_WITHIN, "not every server says what is true");
+                    Ok(())
+                }
+            }
+        };
+        settled("rolled out", whole).await?;
+        let api: Api<Pod> = Api::namespaced(pods.client.clone(), namespace);
+        for n in 0..*count {
+            let pod = format!("{name}-{n}");
+            api.delete(&pod, &DeleteParams::default()).await?;
+            // Until the API says that it goes, nothing has changed.
+            sleep(PAUSE).await;
+            settled(&pod, whole).await?;
+        }
+        let none = json!({"spec": {"replicas": 0}});
+        let patch = kube::api::Patch::Merge(&none);
+        sets.patch(name, &<_>::default(), &patch).await?;
+        sleep(PAUSE).await;
+        settled("scaled to nothing", 0).await
+    }
+}
