@@ -34,6 +34,8 @@ pub enum Command {
     /// Set up a node's addresses and rules, take them away, or watch over them (Linux)
     #[command(subcommand)]
     Netdev(netdev::Netdev),
+    /// Convert a Corefile, or a ConfigMap of CoreDNS or NodeLocal DNSCache, and say what could not be carried over
+    Convert(Convert),
     /// Measure DNS servers as their clients feel them
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -49,6 +51,13 @@ pub enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Flags of `gapless convert`.
+#[derive(Clone, Debug, Args)]
+pub struct Convert {
+    /// The Corefile, or manifests with the ConfigMap
+    pub file: PathBuf,
 }
 
 /// Flags of `gapless check`.

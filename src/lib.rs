@@ -17,6 +17,7 @@ pub mod bench;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod convert;
 pub mod engine;
 pub mod feed;
 pub mod forward;

@@ -9,18 +9,25 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser};
 use gapless::{
     app,
-    cli::{Check, Cli, Command, Serve},
+    cli::{Check, Cli, Command, Convert, Serve},
     config::{self, Config},
-    telemetry,
+    convert, telemetry,
 };
 use listenfd::ListenFd;
-use std::{io, os::fd::OwnedFd, path::Path, process::ExitCode};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::fd::OwnedFd,
+    path::Path,
+    process::ExitCode,
+};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(flags) => serve(&flags).map(|()| ExitCode::SUCCESS),
         Command::Check(flags) => check(&flags).map(|()| ExitCode::SUCCESS),
         Command::Netdev(command) => app::netdev(command).map(|()| ExitCode::SUCCESS),
+        Command::Convert(flags) => convert(&flags).map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => app::bench::run(&bench),
         Command::Manual { directory } => manual(&directory).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
@@ -86,4 +93,26 @@ fn check(flags: &Check) -> anyhow::Result<()> {
         println!("{}: ok", flags.file.display());
     }
     Ok(())
+}
+
+/// A ConfigMap holds at most 1 MiB; a file of manifests may hold others beside it.
+const MAX_FILE: u64 = 16 << 20;
+
+/// The configuration goes to standard output, what became of lines that are not simply in it to standard error.
+fn convert(flags: &Convert) -> anyhow::Result<()> {
+    let name = flags.file.display();
+    let mut text = String::new();
+    File::open(&flags.file)
+        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+        .with_context(|| format!("{name}: cannot be read"))?;
+    let converted = convert::convert(&text).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+    for remark in &converted.remarks {
+        eprintln!("{name}: {remark}");
+    }
+    print!("{}", converted.configuration);
+    let nothing_else = Serve::default();
+    let checked = Config::parse(converted.configuration.as_bytes(), &nothing_else);
+    checked
+        .map(drop)
+        .with_context(|| format!("{name}: what became of it is not accepted yet"))
 }

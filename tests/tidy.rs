@@ -19,6 +19,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("notices", &[]),
     ("handover", &[]),
     ("netdev", &[]),
+    ("convert", &[]),
     // State.
     ("index", &["model", "wire"]),
     ("cache", &["wire"]),

@@ -144,9 +144,9 @@ mod tests {
         assert_eq!(namespaces.resource(), "namespaces");
     }
 
-    /// What a ClusterRole of deploy/rbac.yaml allows, as verb and resource with its group.
+    /// What a ClusterRole of deploy/kustomize/base/rbac.yaml allows, as verb and resource with its group.
     fn role(name: &str) -> BTreeSet<(String, String)> {
-        let manifests = include_str!("../../../deploy/rbac.yaml");
+        let manifests = include_str!("../../../deploy/kustomize/base/rbac.yaml");
         let manifests: Vec<Value> = serde_saphyr::from_multiple(manifests).unwrap();
         let is_role = |it: &&Value| it["kind"] == "ClusterRole" && it["metadata"]["name"] == name;
         let role = manifests.iter().find(is_role).expect("the role");

@@ -34,7 +34,7 @@ use tempfile::TempDir;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// The role and binding that a cluster gets from us; [`ControlPlane::gapless_kubeconfig`] has no other rights.
-pub const SHIPPED_RBAC: &str = include_str!("../../../deploy/rbac.yaml");
+pub const SHIPPED_RBAC: &str = include_str!("../../../deploy/kustomize/base/rbac.yaml");
 
 /// Debian's etcd 3.4, too old for streaming lists (they need 3.4.25).
 pub const ETCD_WITHOUT_STREAMING_LISTS: &str = "/usr/bin/etcd";
