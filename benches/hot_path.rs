@@ -4,10 +4,10 @@
 mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use support::{QUESTIONS, Questions};
+use support::{GROWTH, QUESTIONS, Questions};
 
 fn answers(criterion: &mut Criterion) {
-    for (what, _) in QUESTIONS {
+    for (what, _) in QUESTIONS.into_iter().chain(GROWTH) {
         let (mut questions, mut n) = (Questions::new(what), 0);
         criterion.bench_function(what, |bencher| {
             bencher.iter(|| {

@@ -105,14 +105,26 @@ pub const QUESTIONS: [(&str, [usize; 3]); 8] = [
     ("hit_shared_cache", [0, 0, 0]),
 ];
 
+/// The same, for one headless service of more and more endpoints.
+pub const GROWTH: [(&str, [usize; 3]); 4] = [
+    ("pod_of_100", [1, 1, 100]),
+    ("pod_of_1000", [1, 1, 1000]),
+    ("pod_of_10000", [1, 1, 10_000]),
+    ("pod_of_100000", [1, 1, 100_000]),
+];
+
 /// Different names in turn: less than a thread's own memory of answers holds.
 const NAMES: usize = 100;
 
 impl Questions {
-    /// One of [`QUESTIONS`].
+    /// One of [`QUESTIONS`] or [`GROWTH`].
     pub fn new(what: &str) -> Self {
-        let [services, headless, endpoints] =
-            QUESTIONS.iter().find(|(name, _)| *name == what).unwrap().1;
+        let [services, headless, endpoints] = QUESTIONS
+            .iter()
+            .chain(&GROWTH)
+            .find(|(name, _)| *name == what)
+            .unwrap()
+            .1;
         let service = |n: usize| format!("service-{n}.{}.svc.cluster.local", namespace(n));
         let (rcode, names): (u8, Vec<_>) = match what {
             "cluster_a" => (0, (0..NAMES).map(|n| (service(n), 1)).collect()),
@@ -134,7 +146,7 @@ impl Questions {
                     .collect(),
             ),
             "headless_100_whole" => (0, (0..NAMES).map(|n| (service(n), 1)).collect()),
-            "headless_100_pod" | "headless_10000_pod" => (
+            _ if headless > 0 => (
                 0,
                 (0..NAMES)
                     .map(|n| {
