@@ -63,7 +63,7 @@ async fn k9_a_monotonic_clock_that_jumps_by_an_hour_ends_nothing_but_the_watches
                 assert!(answer == right || answer == stale, "{answer}");
             }
             if world.ask("new.shop").contains(&address) {
-                took.get_or_insert(jumped.elapsed());
+                took.get_or_insert_with(|| jumped.elapsed());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -5,7 +5,11 @@
 //! `cargo test --test histories -- --include-ignored` plays ten thousand of them; `HISTORIES=100000` as many as one
 //! likes, `HISTORY=17` one, aloud. `SERVED` and `SERVED_HISTORY` are the same for those with an API server.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and says how much it asked"
+)]
 
 #[path = "../support/api_server.rs"]
 mod api_server;
@@ -53,6 +57,10 @@ fn play(count: u64) {
         (asked, passed_over, wrong)
     };
     let shares = thread::scope(|scope| {
+        #[allow(
+            clippy::needless_collect,
+            reason = "all are started before one is waited for"
+        )]
         let threads: Vec<_> = (0..threads)
             .map(|first| scope.spawn(move || share(first)))
             .collect();

@@ -217,7 +217,7 @@ pub(crate) fn manifest(event: &Event) -> (&'static str, &'static str, &'static s
         }
         Event::Pod((namespace, name), after) => {
             let object = after.map(|address| {
-                let address = address.map_or(json!(17), |it| json!(it));
+                let address = address.map_or_else(|| json!(17), |it| json!(it));
                 json!({
                     "kind": "Pod", "metadata": {"namespace": namespace, "name": name},
                     "status": {"phase": "Running", "podIPs": [{"ip": address}]},

@@ -142,10 +142,10 @@ impl Watch {
 
     /// Tells the index what is due.
     pub(crate) fn deliver(&mut self, now: u64, index: &mut Index) -> Result<(), String> {
-        while let Some((_, change)) = self.queue.pop_front_if(|(at, _)| *at <= now) {
+        while let Some((_, change)) = take_due(&mut self.queue, now) {
             self.tell(now, index, change)?;
         }
-        while let Some((_, change)) = self.pages.pop_front_if(|(at, _)| *at <= now) {
+        while let Some((_, change)) = take_due(&mut self.pages, now) {
             let stays = |changed: &BTreeSet<_>| match &change {
                 Change::Audited(_, object) => !changed.contains(object.key()),
                 _ => true,
@@ -279,4 +279,10 @@ fn is_headless(object: &Object) -> Option<bool> {
         Object::Service(service) => Some(service.kind == ServiceKind::Headless),
         _ => None,
     }
+}
+
+/// The first change, if its time has come.
+fn take_due(queue: &mut VecDeque<(u64, Change)>, now: u64) -> Option<(u64, Change)> {
+    let due = queue.front().is_some_and(|(at, _)| *at <= now);
+    due.then(|| queue.pop_front()).flatten()
 }
