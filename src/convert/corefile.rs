@@ -94,7 +94,7 @@ fn for_each_line(
     Err(format!("line {opened}: the block is not closed"))
 }
 
-/// The words of every line that has some; a closing brace has a line of its own.
+/// The words of every line that has some; an opening brace ends a line, and a closing one has its own.
 fn lines(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
     let mut lines = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -105,9 +105,9 @@ fn lines(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
             if word == "}" && !words.is_empty() {
                 lines.push((number, std::mem::take(&mut words)));
             }
-            let closes = word == "}";
+            let ends = word == "}" || word == "{";
             words.push(word);
-            if closes {
+            if ends {
                 lines.push((number, std::mem::take(&mut words)));
             }
         }

@@ -37,7 +37,8 @@ impl Datagrams {
         socket.connect(server)?;
         socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
         let batched = socket_for(socket.try_clone()?, cfg!(target_os = "linux"))?;
-        // After the time-outs that the safe twin sets. It waits for ever, unless it was told to stop.
+        // After the time-outs that both set. The safe twin waits for ever, unless it was told to stop.
+        socket.set_read_timeout(None)?;
         socket.set_nonblocking(true)?;
         if cfg!(not(target_os = "linux")) {
             batched.stop_receiving();

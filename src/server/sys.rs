@@ -125,7 +125,10 @@ impl Socket for Batched {
                 }
             });
             match received {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {} // nothing came for so long
+                // Nothing came for so long; without a time-out, the socket is one that never waits.
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && self.socket.read_timeout()?.is_some() => {}
                 received => break received?,
             }
         };
