@@ -59,6 +59,7 @@ async fn upgrades(times: usize, per_second: u64, connections: usize) {
         Process::start(serve(dns, admin, &path, &config))
     };
     let mut server = start(0);
+    server.line("admin server").await;
     until(admin, "/readyz", (200, "ok\n")).await;
     let load = Load::start(dns, QUESTION, per_second, connections);
     for number in 1..=times {
@@ -104,6 +105,7 @@ async fn k25_a_process_that_waits_for_its_index_leaves_the_other_to_answer_and_e
     let (dns, admin) = free();
     let server = Process::start(serve(dns, admin, &path, &files.path().join("0")));
     server.line("the next process finds this one").await;
+    server.line("admin server").await;
     until(admin, "/readyz", (200, "ok\n")).await;
     // An API server that nobody is: the index is never listed.
     let kubeconfig = "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\n\
@@ -176,7 +178,7 @@ async fn sockets_of_systemd_keep_what_comes_while_the_process_is_restarted() {
         ))
     };
     let server = start();
-    server.line("answering over UDP and TCP").await;
+    server.line("still_awaited=[]").await;
     assert_eq!(ask(dns, NAME).await[0], "NoError");
     server.signal(Signal::TERM);
     assert_eq!(server.end().await.0, Some(0));
@@ -188,7 +190,9 @@ async fn sockets_of_systemd_keep_what_comes_while_the_process_is_restarted() {
         server
     };
     let (answer, _server) = tokio::join!(asked, answers);
-    assert_eq!(answer[0], "NoError");
+    // It is answered, though perhaps before the manifests are read.
+    let answered = ["NoError", "ServFail EDE 14"].contains(&answer[0].as_str());
+    assert!(answered, "{answer:?}");
 }
 
 /// `gapless serve` with open sockets, as sd_listen_fds(3) has them: from 3 on, and counted for this process.
