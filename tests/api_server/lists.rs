@@ -7,8 +7,8 @@ use crate::{
 use futures::{StreamExt, stream};
 use std::path::Path;
 
-/// With the API server's own service more than two pages of 500.
-const SERVICES: usize = 1200;
+/// With the API server's own service more than two pages of 100.
+const SERVICES: usize = 240;
 /// Requests that are under way at once while a cluster is filled.
 const AT_ONCE: usize = 16;
 

@@ -220,11 +220,12 @@ impl Cluster {
         status.status.success()
     }
 
-    /// The node's links, addresses and rules.
+    /// The node's links, addresses and rules, whether or not the kernel has found its own addresses to be unique by now.
     pub(crate) fn state(&self) -> String {
         ["ip -o address", "ip -o link", "nft list ruleset"]
             .map(|it| self.run(&self.node, it))
             .concat()
+            .replace(" tentative", "")
     }
 
     /// The connections of DNS that the node tracks.
