@@ -12,44 +12,24 @@
     reason = "a measurement has a terminal, an allocator that counts, and ends with a panic if it cannot be made"
 )]
 
+#[path = "support/counting.rs"]
+mod counting;
 mod support;
 
+use counting::HELD;
 use gapless::{
     index::{EndpointNames, Index, Options, Ttl},
     model::{Change, Object, Source},
     wire::NameKey,
 };
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     collections::BTreeMap,
     env, fs,
     path::Path,
     process::{Command, ExitCode},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::atomic::Ordering::Relaxed,
 };
 use support::{QUESTIONS, Questions, service, slice};
-
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Headless services and endpoints of each, of which one endpoint changes.
 const CHANGES: [(&str, [usize; 2]); 3] = [
