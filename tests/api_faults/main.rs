@@ -6,6 +6,7 @@
 #[path = "../support/api_server.rs"]
 mod api_server;
 mod clocks;
+mod crowds;
 mod lists;
 mod outages;
 #[path = "../support/mod.rs"]

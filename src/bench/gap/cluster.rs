@@ -4,14 +4,14 @@ use super::{Progress, SETTLED_WITHIN};
 use crate::lifecycle::Drain;
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{Pod, Service},
-};
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Object, PostParams,
+        WatchEvent, WatchParams,
+    },
 };
+use serde::Deserialize;
 use serde_json::json;
 use std::{net::IpAddr, time::Duration};
 use tokio::{
@@ -21,6 +21,34 @@ use tokio::{
 
 /// Between a watch that ended and the next list.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Of a pod what its name and address are read from: all of a pod's types are 2 MiB of a binary.
+type Pod = Object<PodSpec, PodStatus>;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct PodSpec {
+    hostname: Option<String>,
+    subdomain: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodStatus {
+    conditions: Option<Vec<PodCondition>>,
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
+}
+
+fn resource(group: &str, kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind))
+}
 
 /// A name's address by the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +75,7 @@ pub(super) struct Pods {
 impl Pods {
     /// What a pod says of its name; nothing if it has none of its own.
     fn fact(&self, pod: &Pod, is_old: bool, deleted: bool) -> Option<Fact> {
-        let spec = pod.spec.as_ref()?;
-        let (hostname, subdomain) = (spec.hostname.as_ref()?, spec.subdomain.as_ref()?);
+        let (hostname, subdomain) = (pod.spec.hostname.as_ref()?, pod.spec.subdomain.as_ref()?);
         let namespace = pod.namespace()?;
         let status = pod.status.as_ref();
         let mut conditions = status
@@ -67,9 +94,10 @@ impl Pods {
     }
 
     fn api(&self) -> Api<Pod> {
+        let (client, pods) = (self.client.clone(), resource("", "Pod"));
         match &self.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
+            Some(namespace) => Api::namespaced_with(client, namespace, &pods),
+            None => Api::all_with(client, &pods),
         }
     }
 }
@@ -143,8 +171,9 @@ impl Create {
         stop: Drain,
     ) -> anyhow::Result<()> {
         let namespace = pods.namespace.as_deref().unwrap_or("default");
-        let services: Api<Service> = Api::namespaced(pods.client.clone(), namespace);
-        let sets: Api<StatefulSet> = Api::namespaced(pods.client.clone(), namespace);
+        let api = |resource| Api::namespaced_with(pods.client.clone(), namespace, &resource);
+        let services = api(resource("", "Service"));
+        let sets = api(resource("apps", "StatefulSet"));
         let done = tokio::select! {
             () = stop.cancelled() => Ok(()),
             done = self.change(pods, namespace, &services, &sets, progress, &facts) => done,
@@ -163,8 +192,8 @@ impl Create {
         &self,
         pods: &Pods,
         namespace: &str,
-        services: &Api<Service>,
-        sets: &Api<StatefulSet>,
+        services: &Api<DynamicObject>,
+        sets: &Api<DynamicObject>,
         mut progress: watch::Receiver<Progress>,
         facts: &mpsc::Sender<Fact>,
     ) -> anyhow::Result<()> {
@@ -216,10 +245,9 @@ impl Create {
             }
         };
         settled("rolled out", whole).await?;
-        let api: Api<Pod> = Api::namespaced(pods.client.clone(), namespace);
         for n in 0..*count {
             let pod = format!("{name}-{n}");
-            api.delete(&pod, &DeleteParams::default()).await?;
+            pods.api().delete(&pod, &DeleteParams::default()).await?;
             // Until the API says that it goes, nothing has changed.
             sleep(PAUSE).await;
             settled(&pod, whole).await?;

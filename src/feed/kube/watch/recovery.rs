@@ -14,6 +14,9 @@ use tokio::time::Instant;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(800);
 /// Long enough to spare a server that is down, short enough that nobody waits for us once it is up.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Over how long the nodes spread that come back to an API server which has lost its past, as it does when it starts or is
+/// cut off from etcd: all of them were connected, all come back, and all have to list. Measured by `tests/api_faults`, K21.
+const RETURN: Duration = Duration::from_secs(5);
 /// An API server that starts denies everything until it has read its roles: for a second in an empty cluster (measured
 /// with 1.34). What was listed before is lost only when it is denied for longer than this.
 const DENIED_FOR: Duration = Duration::from_secs(10);
@@ -58,11 +61,16 @@ impl Watch {
             self.pause *= 2;
         }
         let mut next = resume;
+        let mut pause = self.pause.mul_f64(self.rng.random_range(0.5..1.0));
         match &failure {
             Failure::Refused { status, .. } if status.code == 410 => {
                 next = Next::List;
                 // The server is well again; only one that forgets what it just listed is left alone for longer.
                 if std::mem::take(&mut self.proven) {
+                    // With a failure before, we were sent away, and so were the others.
+                    let others = self.pause > FIRST_PAUSE;
+                    let spread = if others { RETURN } else { FIRST_PAUSE };
+                    pause = self.rng.random_range(Duration::ZERO..spread);
                     self.pause = FIRST_PAUSE;
                 }
             }
@@ -94,7 +102,7 @@ impl Watch {
             self.speak_of(&failure);
         }
         if !at_once {
-            self.wait(&failure).await;
+            self.wait(&failure, pause).await;
         }
         Ok(next)
     }
@@ -137,14 +145,13 @@ impl Watch {
         lost
     }
 
-    async fn wait(&mut self, failure: &Failure) {
-        let jittered = self.pause.mul_f64(self.rng.random_range(0.5..1.0));
+    async fn wait(&mut self, failure: &Failure, pause: Duration) {
         let pause = match failure {
             Failure::Refused {
                 retry_after: Some(after),
                 ..
-            } => jittered.max(*after),
-            _ => jittered,
+            } => pause.max(*after),
+            _ => pause,
         };
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         tokio::time::sleep(pause).await;
