@@ -89,7 +89,7 @@ pub(super) fn declare(root: &mut Section<'_>, flags: &Serve) -> Config {
         "handover",
         Or("null", Path),
         None,
-        "A unix socket by which a process of the same user takes over the open sockets, once its index is synced, so that an upgrade loses no query. The old process waits for its signal then. `null`: none.",
+        "A unix socket by which a process of the same user takes over the open sockets, once its index is synced, so that an upgrade loses no query: a file, or `@NAME` for a name in the network namespace, which needs no directory. The old process waits for its signal then. `null`: none.",
     );
     let udp = root.section("udp", |udp| Udp {
         workers: udp.key(

@@ -6,13 +6,14 @@ use super::{
     message::{self, DESCRIPTORS, Word},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
     fs, io,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::fs::PermissionsExt as _,
     },
-    path::Path,
+    path::{Path, PathBuf},
     process,
     time::Duration,
 };
@@ -24,47 +25,40 @@ use tokio::{
 
 /// Connections at once: a successor, one that was started twice, and a stranger or two who will be told to go.
 const MAX_CONNECTIONS: usize = 4;
+const BACKLOG: i32 = 4;
 
 /// After a failure to accept, such as no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
+/// Between two attempts to get a name that another process has.
+const NAME_PAUSE: Duration = Duration::from_millis(10);
+
 /// A path that is listened at.
 #[derive(Debug)]
 pub struct Holder {
-    listener: UnixListener,
+    /// Or the name, as long as the process before this one has it.
+    listener: Result<UnixListener, PathBuf>,
     waiting: watch::Sender<usize>,
 }
 
 impl Holder {
-    /// Listens at the path, for processes of the same user only, and takes it from whoever did before.
+    /// Listens at the path, for processes of the same user only, and takes it from whoever did before. A name (`@NAME`)
+    /// cannot be taken: it is waited for while [`pass`](Self::pass) runs.
     pub fn listen(path: &Path) -> io::Result<Self> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}", process::id()));
-        let own = Path::new(&name);
-        match fs::remove_file(own) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&socket2::SockAddr::unix(own)?)?;
-        // Before it listens, so that nobody comes in before.
-        let placed = fs::set_permissions(own, fs::Permissions::from_mode(0o600))
-            .and_then(|()| socket.listen(4)) // as many as are served at once
-            .and_then(|()| fs::rename(own, path));
-        if let Err(error) = placed {
-            drop(fs::remove_file(own));
-            return Err(error);
-        }
-        let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(
-            OwnedFd::from(socket),
-        ))?;
+        let address = super::address(path);
+        let listener = if address == path {
+            Ok(listen_at_file(path)?)
+        } else {
+            match listen_by_name(&address) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(address.into()),
+                done => Ok(done?),
+            }
+        };
         Ok(Self {
             listener,
             waiting: watch::Sender::new(0),
         })
     }
-
     /// How many successors wait until they can answer.
     pub fn waiting(&self) -> watch::Receiver<usize> {
         self.waiting.subscribe()
@@ -72,10 +66,15 @@ impl Holder {
 
     /// Ends when a successor has the sockets and answers.
     pub async fn pass(&self, sockets: &[OwnedFd]) {
+        let mut late = None;
+        let listener = match &self.listener {
+            Ok(listener) => listener,
+            Err(address) => late.insert(listen_once_free(address).await),
+        };
         let mut asking = FuturesUnordered::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept(), if asking.len() < MAX_CONNECTIONS => match accepted {
+                accepted = listener.accept(), if asking.len() < MAX_CONNECTIONS => match accepted {
                     Ok((stream, _)) => asking.push(self.serve(stream, sockets)),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection for the hand-over");
@@ -95,7 +94,9 @@ impl Holder {
     async fn serve(&self, stream: UnixStream, sockets: &[OwnedFd]) -> Result<bool, Error> {
         let (peer, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid());
         if peer != own.as_raw() {
-            return Err(io::Error::other(format!("user {peer} asks, and has no right to")).into());
+            // Anybody may connect to a name, as often as he likes.
+            tracing::debug!(user = peer, "asks for the sockets, and has no right to");
+            return Ok(false);
         }
         match soon(&stream).await? {
             Some(Word::Hello) => {}
@@ -124,6 +125,51 @@ impl Holder {
             Some(Word::Serving) => Ok(true),
             Some(_) => Err(Error::Foreign),
             None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        }
+    }
+}
+
+fn listen_at_file(path: &Path) -> io::Result<UnixListener> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", process::id()));
+    let own = Path::new(&name);
+    match fs::remove_file(own) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = bound(own)?;
+    // Before it listens, so that nobody comes in before.
+    let placed = fs::set_permissions(own, fs::Permissions::from_mode(0o600))
+        .and_then(|()| listening(socket))
+        .and_then(|listener| fs::rename(own, path).map(|()| listener));
+    if placed.is_err() {
+        drop(fs::remove_file(own));
+    }
+    placed
+}
+
+fn listen_by_name(address: &Path) -> io::Result<UnixListener> {
+    listening(bound(address)?)
+}
+
+fn bound(address: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(address)?)?;
+    Ok(socket)
+}
+
+fn listening(socket: Socket) -> io::Result<UnixListener> {
+    socket.listen(BACKLOG)?;
+    UnixListener::from_std(OwnedFd::from(socket).into())
+}
+
+/// Tries until nobody else has the name.
+async fn listen_once_free(address: &Path) -> UnixListener {
+    loop {
+        match listen_by_name(address) {
+            Ok(listener) => return listener,
+            Err(_) => sleep(NAME_PAUSE).await,
         }
     }
 }

@@ -16,7 +16,7 @@ mod predecessor;
 
 pub use holder::Holder;
 pub use predecessor::{Find, Predecessor};
-use std::time::Duration;
+use std::{borrow::Cow, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
 /// The words' version. One that changes them in any way gets another number, and passes no sockets to this one.
 const VERSION: u8 = 1;
@@ -27,6 +27,17 @@ const WORD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sockets passed in all: 16 addresses with 64 UDP sockets and one for TCP, 16 for HTTPS, the admin server's.
 const MAX_SOCKETS: usize = 16 * 65 + 16 + 1;
+
+/// Where the socket is: a file, or after `@` a name in the network namespace (abstract, unix(7)), which needs no directory
+/// that both processes have, and ends with the process. std, socket2 and tokio all take a leading NUL for one.
+fn address(path: &Path) -> Cow<'_, Path> {
+    match path.as_os_str().as_bytes() {
+        [b'@', name @ ..] => Path::new(OsStr::from_bytes(&[b"\0", name].concat()))
+            .to_owned()
+            .into(),
+        _ => path.into(),
+    }
+}
 
 /// What goes wrong between two processes.
 #[derive(Debug, thiserror::Error)]

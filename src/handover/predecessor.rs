@@ -26,7 +26,7 @@ pub enum Find {
 impl Predecessor {
     /// Looks for the process that listens at the path, and tells it to expect a successor.
     pub async fn find(path: &Path) -> Find {
-        let stream = match UnixStream::connect(path).await {
+        let stream = match UnixStream::connect(super::address(path)).await {
             Ok(stream) => stream,
             Err(error) => {
                 return match error.kind() {

@@ -29,7 +29,7 @@ fn descriptors(sockets: &[UdpSocket]) -> Vec<OwnedFd> {
     sockets.iter().map(clone).collect()
 }
 
-async fn find(path: &std::path::Path) -> Predecessor {
+async fn find(path: &Path) -> Predecessor {
     match Predecessor::find(path).await {
         Find::Process(predecessor) => predecessor,
         other => panic!("{other:?}"),
@@ -148,4 +148,35 @@ async fn the_path_goes_to_the_last_who_listens() {
     }
     drop(predecessor);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_name_needs_no_directory_and_goes_to_the_next_with_the_sockets() {
+    let name = PathBuf::from(format!("@gapless-test-{}", std::process::id()));
+    assert!(matches!(Predecessor::find(&name).await, Find::Nobody));
+    let own = descriptors(&sockets(1));
+    let first = Holder::listen(&name).unwrap();
+    let succeeds = async {
+        let predecessor = find(&name).await;
+        let taken = predecessor.take().await.unwrap();
+        let second = Holder::listen(&name).unwrap();
+        predecessor.serving().await.unwrap();
+        (second, taken)
+    };
+    let passes = async {
+        first.pass(&own).await;
+        drop(first);
+    };
+    let ((second, taken), ()) = tokio::join!(succeeds, passes);
+    let third = async {
+        loop {
+            if let Find::Process(second) = Predecessor::find(&name).await {
+                assert_eq!(second.take().await.unwrap().len(), 1);
+                second.serving().await.unwrap();
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(second.pass(&taken), third);
 }

@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use fading::Fading;
 use hashbrown::HashTable;
 use held::Held;
-use snapshot::{SHARDS, Shard, shard_of};
+use snapshot::{Owner, SHARDS, Shard, shard_of};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     hash::{BuildHasher, Hash},
@@ -479,15 +479,15 @@ impl Index {
     }
 
     fn set_owner(&mut self, address: IpAddr, key: &Arc<[u8]>, comes: bool) {
-        let owner = (address, key.clone());
         let hasher = self.working.hasher.clone();
+        let owner = Owner::new(address, hasher.hash_one(&**key));
         let (hash, shard) = self.shard_mut(&address);
         replace(
             &mut shard.owners,
             hash,
             |it| *it == owner,
-            comes.then(|| owner.clone()),
-            |it| hasher.hash_one(it.0),
+            comes.then_some(owner),
+            |it| hasher.hash_one(it.address),
         );
     }
 

@@ -235,6 +235,11 @@ impl ServiceRecords {
         addresses.into()
     }
 
+    /// Has this service a PTR record for the address?
+    pub fn has_reverse(&self, address: IpAddr) -> bool {
+        self.has_cluster_ip(address) || self.hosts_at(address).next().is_some()
+    }
+
     /// Is there a named port of the protocol that this label (`_tcp`) stands for?
     pub fn has_protocol(&self, protocol: &[u8]) -> bool {
         self.ports

@@ -1,7 +1,7 @@
 //! The Helm chart beside the overlays: another way to the same objects.
 
 use crate::{
-    objects::{pod, text, title},
+    objects::{ours, pod, text, title},
     pods::every_server_accepts_its_configuration,
     render::{OVERLAYS, charted, helm, kustomized, project},
 };
@@ -19,14 +19,21 @@ pub const FULL: &[&str] = &[
 
 /// Of the pod that is made, all but what is told otherwise on purpose: names, labels and what is a default.
 fn pod_spec(objects: &[Value]) -> Value {
-    let mut spec = objects.iter().find_map(pod).expect("a workload")["spec"].take();
+    let mut pods = objects.iter().filter_map(pod);
+    let mut pod = pods
+        .find(|pod| ours(pod).next().is_some())
+        .expect("a workload of ours");
+    let mut spec = pod["spec"].take();
     let members = |value: &mut Value, pointer: &str, change: &dyn Fn(&mut Value)| {
         let list = value.pointer_mut(pointer).and_then(Value::as_array_mut);
         list.into_iter().flatten().for_each(change);
     };
     for containers in ["/initContainers", "/containers"] {
         members(&mut spec, containers, &|it| {
-            drop(it.as_object_mut().unwrap().remove("imagePullPolicy"))
+            drop(it.as_object_mut().unwrap().remove("imagePullPolicy"));
+            if let Some(variables) = it.get_mut("env").and_then(Value::as_array_mut) {
+                variables.sort_by_key(|it| it["name"].to_string());
+            }
         });
     }
     members(&mut spec, "/topologySpreadConstraints", &|it| {
@@ -59,7 +66,10 @@ fn rules(objects: &[Value], role: &str) -> Value {
 #[ignore = "needs KUBEBUILDER_ASSETS and HELM"]
 fn the_chart_says_what_the_overlays_say() {
     for mode in OVERLAYS {
-        let (chart, overlay) = (charted(mode, FULL).unwrap(), kustomized(mode));
+        // Where the kubelet says it, the overlay leaves it to the kubelet.
+        let told = |value: &&str| mode == "sidecar" || !value.starts_with("clusterDNS");
+        let values: Vec<_> = FULL.iter().copied().filter(told).collect();
+        let (chart, overlay) = (charted(mode, &values).unwrap(), kustomized(mode));
         assert_eq!(configuration(&chart), configuration(&overlay), "{mode}");
         assert_eq!(
             rules(&chart, "gapless"),

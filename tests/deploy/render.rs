@@ -8,7 +8,13 @@ use std::{
 };
 
 /// The ways to deploy, each an overlay of kustomize.
-pub const OVERLAYS: [&str; 3] = ["cilium-lrp", "service", "sidecar"];
+pub const OVERLAYS: [&str; 5] = [
+    "cilium-lrp",
+    "dns-config",
+    "link-local",
+    "service",
+    "sidecar",
+];
 
 pub fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

@@ -18,8 +18,8 @@ pub(crate) const KUBE_DNS: [&str; 2] = ["10.96.0.10", "fd00:96::a"];
 pub(crate) const NODE: &str = "192.0.2.1";
 pub(crate) const CLUSTER_DNS: &str = "192.0.2.2";
 
-const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/demo");
-const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
+pub(crate) const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/demo");
+pub(crate) const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
 
 /// Questions until something must have happened.
 const ATTEMPTS: usize = 60;
@@ -39,13 +39,13 @@ pub(crate) struct Cluster {
     pub(crate) node: String,
     pub(crate) pod: String,
     dns: String,
-    kind: &'static str,
-    files: TempDir,
+    pub(crate) kind: &'static str,
+    pub(crate) files: TempDir,
     cluster_dns: Option<Process>,
 }
 
 /// A running program; dropping it kills it.
-pub(crate) struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Cluster {
     /// Lays the wires, and starts the cluster's DNS.
@@ -253,8 +253,12 @@ impl Cluster {
 
     pub(crate) fn until_answered_by(&self, who: &str) {
         for address in KUBE_DNS {
-            self.until(|| self.who(&self.pod, address, "+notcp") == who);
+            self.until_answered_at(address, who);
         }
+    }
+
+    pub(crate) fn until_answered_at(&self, address: &str, who: &str) {
+        self.until(|| self.who(&self.pod, address, "+notcp") == who);
     }
 
     /// Each look takes some milliseconds, and up to a second where nobody answers.

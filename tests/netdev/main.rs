@@ -9,9 +9,11 @@
 
 mod clients;
 mod cluster;
+mod daemonset;
 
 use clients::Clients;
 use cluster::{CLUSTER_DNS, Cluster, KUBE_DNS, NODE, OWN};
+use daemonset::Pod;
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -119,6 +121,32 @@ fn k26_after_a_kill_under_load_the_clusters_dns_answers_within_a_second_and_the_
     watch.ended();
     server.ended();
     cluster.until_answered_by(CLUSTER_DNS);
+    nothing_is_left(&cluster);
+}
+
+#[test]
+#[ignore = "root and network namespaces"]
+fn k25_the_next_pod_of_the_daemonset_takes_over_under_load_and_loses_nothing() {
+    let cluster = Cluster::new(WHY);
+    let first = Pod::start(&cluster, NODE);
+    cluster.until_answered_at(KUBE_DNS[0], NODE);
+    let clients = Clients::start(&cluster.pod, KUBE_DNS[0]);
+    clients.until_answered(2000);
+    let next = Pod::start(&cluster, "192.0.2.3");
+    cluster.until_answered_at(KUBE_DNS[0], "192.0.2.3");
+    first.end();
+    let outage = clients.end();
+    println!(
+        "a pod after the other at {} queries/s: {outage:?}",
+        clients::PER_SECOND
+    );
+    assert_eq!(outage.unanswered, 0, "{outage:?}");
+    next.end();
+    cluster.until_answered_at(KUBE_DNS[0], CLUSTER_DNS);
+    nothing_is_left(&cluster);
+}
+
+fn nothing_is_left(cluster: &Cluster) {
     let left = cluster.state();
     assert!(
         !left.contains("gapless0") && !left.contains("table inet gapless"),

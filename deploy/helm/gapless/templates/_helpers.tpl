@@ -28,6 +28,57 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.image.repository }}{{ if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end -}}
 
+{{- /* Addresses of the Service kube-dns: none where no pod is led here without its own doing. */ -}}
+{{- define "gapless.kubeDNS" -}}
+{{- if eq .Values.mode "link-local" }}{{ join "," .Values.clusterDNS.addresses | default "$(KUBE_DNS_SERVICE_HOST)" }}{{ end }}
+{{- end -}}
+
+{{- define "gapless.listen" -}}
+{{- $all := .Values.linkLocal.addresses -}}
+{{- with include "gapless.kubeDNS" . }}{{ $all = concat $all (splitList "," .) }}{{ end }}
+{{- $listen := list -}}
+{{- range $all }}{{ $listen = append $listen (printf (ternary "[%s]:53" "%s:53" (contains ":" .)) .) }}{{ end }}
+{{- join "," $listen | quote }}
+{{- end -}}
+
+{{- define "gapless.netdev" -}}
+- name: GAPLESS_NETDEV_ADDRESS
+  value: {{ join "," .Values.linkLocal.addresses | quote }}
+{{- with include "gapless.kubeDNS" . }}
+- name: GAPLESS_NETDEV_KUBE_DNS
+  value: {{ . | quote }}
+{{- end }}
+{{- if ne .Values.linkLocal.kind "dummy" }}
+- name: GAPLESS_NETDEV_KIND
+  value: {{ .Values.linkLocal.kind }}
+{{- end }}
+{{- end -}}
+
+{{- define "gapless.admin" -}}
+- name: HOST_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.hostIP
+- name: GAPLESS_ADMIN
+  value: $(HOST_IP):9533
+{{- end -}}
+
+{{- define "gapless.privileged" -}}
+securityContext:
+  runAsNonRoot: false
+  runAsUser: 0
+  runAsGroup: 0
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+    add: [NET_ADMIN, NET_BIND_SERVICE]
+{{- end -}}
+
+{{- define "gapless.isHostNetwork" -}}
+{{- if has .Values.mode (list "link-local" "dns-config") }}true{{ end }}
+{{- end -}}
+
 {{- /* The mode's configuration with the user's over it. */ -}}
 {{- define "gapless.config" -}}
 {{- $config := dict -}}
@@ -39,6 +90,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if not .Values.clusterDNS.addresses }}{{ fail "clusterDNS.addresses is needed by sidecars" }}{{ end }}
 {{- $dns := .Values.clusterDNS.addresses -}}
 {{- $config = dict "listen" (list "127.0.0.1:53") "admin" "0.0.0.0:9533" "cluster" (dict "scope" "headless" "dns" $dns) "forward" (dict "upstreams" $dns) "cache" (dict "size" "8MiB") -}}
+{{- else }}
+{{- $config = dict "freebind" true "handover" "@gapless" "tcp" (dict "max_connections" 1024) -}}
 {{- end }}
 {{- mustMergeOverwrite $config (deepCopy .Values.config) | toYaml -}}
 {{- end -}}

@@ -1,6 +1,7 @@
 {{- /* The pod of every mode that has one: what differs by mode stands here, and nowhere else. */ -}}
 {{- define "gapless.pod" -}}
 {{- $clusterDNS := eq .Values.mode "service" -}}
+{{- $host := include "gapless.isHostNetwork" . -}}
 metadata:
   labels:
     {{- include "gapless.selector" . | nindent 4 }}
@@ -50,14 +51,27 @@ spec:
           {{- include "gapless.selector" $ | nindent 10 }}
     {{- end }}
   {{- end }}
+  {{- if $host }}
+  hostNetwork: true
+  {{- end }}
   dnsPolicy: Default
-  terminationGracePeriodSeconds: 30
+  terminationGracePeriodSeconds: {{ ternary 45 30 (eq $host "true") }}
   securityContext:
     runAsNonRoot: true
     runAsUser: 65532
     runAsGroup: 65532
     seccompProfile:
       type: RuntimeDefault
+  {{- if $host }}
+  initContainers:
+    - name: netdev-up
+      image: {{ include "gapless.image" . }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args: [netdev, up]
+      env:
+        {{- include "gapless.netdev" . | nindent 8 }}
+      {{- include "gapless.privileged" . | nindent 6 }}
+  {{- end }}
   containers:
     - name: gapless
       image: {{ include "gapless.image" . }}
@@ -65,6 +79,11 @@ spec:
       args: [serve, --config, /etc/gapless/config.yaml]
       {{- if or (not $clusterDNS) .Values.extraEnv }}
       env:
+        {{- if $host }}
+        {{- include "gapless.admin" . | nindent 8 }}
+        - name: GAPLESS_LISTEN
+          value: {{ include "gapless.listen" . }}
+        {{- end }}
         {{- if not $clusterDNS }}
         - name: GAPLESS_CLUSTER_DNS
           value: $(KUBE_DNS_UPSTREAM_SERVICE_HOST)
@@ -73,6 +92,7 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
       {{- end }}
+      {{- if not $host }}
       ports:
         - name: dns
           containerPort: 53
@@ -83,6 +103,7 @@ spec:
         - name: admin
           containerPort: 9533
           protocol: TCP
+      {{- end }}
       securityContext:
         allowPrivilegeEscalation: false
         readOnlyRootFilesystem: true
@@ -126,6 +147,22 @@ spec:
         - name: config
           mountPath: /etc/gapless
           readOnly: true
+    {{- if $host }}
+    - name: netdev-watch
+      image: {{ include "gapless.image" . }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args: [netdev, watch]
+      env:
+        {{- include "gapless.admin" . | nindent 8 }}
+        {{- include "gapless.netdev" . | nindent 8 }}
+      {{- include "gapless.privileged" . | nindent 6 }}
+      resources:
+        requests:
+          cpu: 5m
+          memory: 16Mi
+        limits:
+          memory: 32Mi
+    {{- end }}
   volumes:
     - name: config
       configMap:
