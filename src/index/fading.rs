@@ -33,9 +33,12 @@ struct Service {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Until {
     Time(Instant),
-    /// The source is being listed, and may name what moved at the list's end only.
-    Listed(Source),
+    /// These sources are being listed, and may name what moved at their lists' end only.
+    Listed(Sources),
 }
+
+/// Some of the sources.
+pub(super) type Sources = [bool; Source::ALL.len()];
 
 impl Fading {
     /// Lets go of what is over, and says which services that touches.
@@ -85,9 +88,14 @@ impl Fading {
     }
 
     /// Keeps a former slice of a service until [`Fading::listed`].
-    pub(super) fn keep_until_listed(&mut self, service: &ObjectKey, slice: Arc<Held>, of: Source) {
+    pub(super) fn keep_until_listed(
+        &mut self,
+        service: &ObjectKey,
+        slice: Arc<Held>,
+        sources: Sources,
+    ) {
         if self.now.is_some() {
-            self.push(service, Until::Listed(of), slice);
+            self.push(service, Until::Listed(sources), slice);
         }
     }
 
@@ -99,12 +107,15 @@ impl Fading {
         }
     }
 
-    /// The source is listed: what was kept for that fades from now on.
+    /// The source is listed: what was kept for that, and for no other, fades from now on.
     pub(super) fn listed(&mut self, source: Source, time: Duration) {
         let Some(now) = self.now else { return };
         for (key, service) in &mut self.services {
             for (until, _) in &mut service.slices {
-                if *until == Until::Listed(source) {
+                if let Until::Listed(sources) = until
+                    && std::mem::take(&mut sources[source as usize])
+                    && !sources.contains(&true)
+                {
                     *until = Until::Time(now + time);
                     self.deadlines.push(Reverse((now + time, key.clone())));
                 }

@@ -19,7 +19,7 @@ pub use snapshot::{Reader, Snapshot};
 
 use crate::model::{Change, Label, Object, ObjectKey, ServiceKind, Source};
 use arc_swap::ArcSwap;
-use fading::Fading;
+use fading::{Fading, Sources};
 use hashbrown::HashTable;
 use held::Held;
 use snapshot::{Owner, SHARDS, Shard, shard_of};
@@ -159,7 +159,10 @@ impl Index {
                 return differs;
             }
             Change::AuditDone(source) => self.repaired[source as usize] += self.sweep(source),
-            Change::Lost(source) => self.set_known(source, false),
+            Change::Lost(source) => {
+                self.fading.listed(source, FADING);
+                self.set_known(source, false);
+            }
             Change::Apply(source, object) => return self.upsert(source, object),
             Change::Delete(source, key) => return self.remove(source, &key),
         }
@@ -177,7 +180,8 @@ impl Index {
             | Change::Delete(source, _)
             | Change::Confirmed(source)
             | Change::AuditDone(source) => *source,
-            Change::AuditStarted(_) | Change::Audited(..) | Change::Lost(_) => return,
+            Change::Lost(source) => return self.listing[*source as usize] = false,
+            Change::AuditStarted(_) | Change::Audited(..) => return,
         };
         if let Some(now) = self.fading.now()
             && !self.listing[source as usize]
@@ -237,7 +241,7 @@ impl Index {
         for (key, listed) in gone {
             self.link(source, &key, &listed.held, false);
             if may_move {
-                self.fade(source, &key, listed.held, None, FADING_AFTER_A_LIST);
+                self.fade(&key, listed.held, None, FADING_AFTER_A_LIST);
             }
         }
         count
@@ -258,7 +262,7 @@ impl Index {
         if let Some(before) = before {
             self.link(source, &key, &before, false);
             self.await_slices(&key, &before, &held);
-            self.fade(source, &key, before, Some(&held), FADING);
+            self.fade(&key, before, Some(&held), FADING);
         }
         self.link(source, &key, &held, true);
         self.objects[source as usize].insert(key, Listed { generation, held });
@@ -270,19 +274,12 @@ impl Index {
             return false;
         };
         self.link(source, key, &gone.held, false);
-        self.fade(source, key, gone.held, None, FADING);
+        self.fade(key, gone.held, None, FADING);
         true
     }
 
     /// Keeps a slice that is gone, or replaced, if a ready endpoint vanishes with it, or if nobody knows whether one does.
-    fn fade(
-        &mut self,
-        source: Source,
-        key: &ObjectKey,
-        before: Arc<Held>,
-        after: Option<&Held>,
-        time: Duration,
-    ) {
+    fn fade(&mut self, key: &ObjectKey, before: Arc<Held>, after: Option<&Held>, time: Duration) {
         let (of, lost) = match (&*before, after) {
             (Held::EndpointSlice(slice), Some(Held::EndpointSlice(after)))
                 if after.service == slice.service =>
@@ -300,12 +297,20 @@ impl Index {
         };
         if lost {
             let service = ObjectKey::new(&key.namespace, of.as_str());
-            if self.listing[source as usize] {
-                self.fading.keep_until_listed(&service, before, source);
-            } else {
-                self.fading.keep(service, before, time);
+            match self.slices_being_listed() {
+                Some(sources) => self.fading.keep_until_listed(&service, before, sources),
+                None => self.fading.keep(service, before, time),
             }
         }
+    }
+
+    /// The sources of slices that may name what vanishes now at their lists' end only: the one that it was in, and the other.
+    fn slices_being_listed(&self) -> Option<Sources> {
+        let mut sources = Sources::default();
+        for source in [Source::EndpointSlices, Source::ForeignEndpointSlices] {
+            sources[source as usize] = self.listing[source as usize];
+        }
+        sources.contains(&true).then_some(sources)
     }
 
     /// A service becomes headless before its slices enter the watch of headless services' slices.

@@ -239,29 +239,29 @@ async fn k19_a_comparison_beside_a_busy_watch_finds_nothing_and_undoes_nothing()
     assert_eq!(world.said().repaired[&Source::Services], 0);
 }
 
+/// There and back again.
+const TOGGLES: usize = 1000;
+
 #[tokio::test(start_paused = true)]
 async fn k27_k28_slices_that_change_watch_and_services_that_change_kind_are_never_nxdomain() {
     let world = World::start(shop().await);
     world.until("db-0.db.shop", DB).await;
-    for round in 0..50 {
+    for round in 0..TOGGLES {
         let manager = if round % 2 == 0 { "me" } else { CONTROLLER };
         world
             .server
             .apply(&slice("db-1", "db", manager, &[("db-0", "10.1.0.1")]));
         world.throughout(3, "db-0.db.shop", DB).await;
     }
-    for round in 0..50 {
+    for round in 0..TOGGLES {
+        let address = format!("10.96.3.{}", round % 250);
         // With a cluster IP, its slices leave the watch; headless again, they come back when the controller says so.
         let mut unlabelled = slice("db-1", "db", CONTROLLER, &[("db-0", "10.1.0.1")]);
         unlabelled["metadata"]["labels"]["service.kubernetes.io/headless"] =
             serde_json::json!(null);
-        world
-            .server
-            .apply(&service("db", &format!("10.96.3.{round}")));
+        world.server.apply(&service("db", &address));
         world.server.apply(&unlabelled);
-        world
-            .until("db.shop", &format!("NOERROR 10.96.3.{round}"))
-            .await;
+        world.until("db.shop", &format!("NOERROR {address}")).await;
         seconds(1).await;
         world.server.apply(&service("db", "None"));
         world.until("db.shop", "SERVFAIL").await;

@@ -48,6 +48,26 @@ fn serve(dns: SocketAddr, admin: SocketAddr, path: &Path, config: &Path) -> Comm
     gapless(&[common.as_slice(), &own].concat())
 }
 
+/// A process whose index is never listed: its API server is nobody.
+fn never_ready(dns: SocketAddr, admin: SocketAddr, path: &Path, files: &Path) -> Process {
+    let nobody = "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\n\
+        users: []\ncontexts: [{name: x, context: {cluster: c, user: ''}}]\ncurrent-context: x\n";
+    let kubeconfig = files.join("kubeconfig");
+    std::fs::write(&kubeconfig, nobody).unwrap();
+    let (dns, admin) = (dns.to_string(), admin.to_string());
+    let common = ["serve", "--upstream", "127.0.0.1:9", "--kubeconfig"];
+    let own = [
+        text(&kubeconfig),
+        "--listen",
+        &dns,
+        "--admin",
+        &admin,
+        "--handover",
+        text(path),
+    ];
+    Process::start(gapless(&[common.as_slice(), &own].concat()))
+}
+
 async fn upgrades(times: usize, per_second: u64, connections: usize) {
     // Another number of workers each time: what a socket holds is to be read by somebody, however many there are.
     let workers = [2, 4, 1].map(|it| format!("udp: {{workers: {it}}}\ntcp: {{max_connections: 1024, max_connections_per_client: 1024}}\n"));
@@ -107,25 +127,8 @@ async fn k25_a_process_that_waits_for_its_index_leaves_the_other_to_answer_and_e
     server.line("the next process finds this one").await;
     server.line("admin server").await;
     until(admin, "/readyz", (200, "ok\n")).await;
-    // An API server that nobody is: the index is never listed.
-    let kubeconfig = "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\n\
-        users: []\ncontexts: [{name: x, context: {cluster: c, user: ''}}]\ncurrent-context: x\n";
-    let other = directory(&[("kubeconfig", kubeconfig)]);
-    let kubeconfig = other.path().join("kubeconfig");
-    let (own, of_admin) = (dns.to_string(), admin.to_string());
-    let next = Process::start(gapless(&[
-        "serve",
-        "--kubeconfig",
-        text(&kubeconfig),
-        "--upstream",
-        "127.0.0.1:9",
-        "--listen",
-        &own,
-        "--admin",
-        &of_admin,
-        "--handover",
-        text(&path),
-    ]));
+    let files_of_next = directory(&[]);
+    let next = never_ready(dns, admin, &path, files_of_next.path());
     next.line("another process has the sockets").await;
     assert_eq!(ask(dns, NAME).await[0], "NoError");
     next.signal(Signal::TERM);
@@ -150,6 +153,41 @@ async fn k25_a_process_whose_predecessor_is_killed_answers_at_once() {
     server.signal(Signal::KILL);
     next.line("admin server").await;
     assert_eq!(ask(dns, NAME).await[0], "NoError");
+}
+
+#[tokio::test]
+async fn k25_a_process_that_is_told_to_end_answers_until_one_of_those_who_wait_can() {
+    let files = directory(&[("0", "")]);
+    let path = files.path().join("sockets");
+    let (dns, admin) = free();
+    let server = Process::start(serve(dns, admin, &path, &files.path().join("0")));
+    server.line("the next process finds this one").await;
+    server.line("admin server").await;
+    let stuck = never_ready(dns, admin, &path, files.path());
+    stuck.line("another process has the sockets").await;
+    server.signal(Signal::TERM);
+    server.line("the next process is there").await;
+    assert_eq!(ask(dns, NAME).await[0], "NoError");
+    let next = Process::start(serve(dns, admin, &path, &files.path().join("0")));
+    next.line("took over from the former process").await;
+    let (code, log) = server.end().await;
+    assert_eq!(code, Some(0), "{log:#?}");
+    assert_eq!(ask(dns, NAME).await[0], "NoError");
+}
+
+#[tokio::test]
+async fn a_lame_duck_says_no_and_answers_until_its_time_is_over() {
+    let files = directory(&[("0", "lameduck: 1s\n")]);
+    let (dns, admin) = free();
+    let path = files.path().join("sockets");
+    let server = Process::start(serve(dns, admin, &path, &files.path().join("0")));
+    server.line("admin server").await;
+    until(admin, "/readyz", (200, "ok\n")).await;
+    server.signal(Signal::TERM);
+    until(admin, "/readyz", (503, "[-] draining\nnot ready\n")).await;
+    assert_eq!(ask(dns, NAME).await[0], "NoError");
+    let (code, log) = server.end().await;
+    assert_eq!(code, Some(0), "{log:#?}");
 }
 
 #[tokio::test]

@@ -134,12 +134,16 @@ impl Cluster {
             let Some(mut slice) = self.slices.last().get(&key).cloned() else {
                 continue;
             };
-            let of = slice.service.map(|service| (key.0, service));
-            let kind = of.and_then(|of| Some(self.services.last().of.get(&of)?.kind.clone()));
-            slice.labelled = kind == Some(Kind::Headless);
+            slice.labelled = self.is_headless(key, &slice);
             events.extend(self.set_slice(now, key, Some(slice)));
         }
         events
+    }
+
+    fn is_headless(&self, (namespace, _): Key, slice: &Slice) -> bool {
+        let of = slice.service.map(|service| (namespace, service));
+        let of = of.and_then(|of| self.services.last().of.get(&of));
+        of.is_some_and(|it| it.kind == Kind::Headless)
     }
 
     /// Something happens; `watched` says whether the services' watch is up, so that a service is seen to become headless.
@@ -168,8 +172,11 @@ impl Cluster {
             }
             46..62 => self.move_endpoint(now, rng),
             62..70 => self.some_slice(rng).map_or(vec![], |(key, mut slice)| {
-                // Somebody else takes it over, or the controller does.
+                // Somebody else takes it over, or the controller does, which labels whatever it has a hand in.
                 slice.controlled ^= slice.service.is_some();
+                if slice.controlled {
+                    slice.labelled = self.is_headless(key, &slice);
+                }
                 self.set_slice(now, key, Some(slice))
             }),
             70..80 => self.some_slice(rng).map_or(vec![], |(key, mut slice)| {
@@ -321,11 +328,9 @@ impl Cluster {
         let endpoint = left
             .endpoints
             .remove(rng.random_range(0..left.endpoints.len()));
-        let of = left.service.map(|service| (from.0, service));
-        let of = of.and_then(|of| self.services.last().of.get(&of));
         let mut joined = Slice {
             endpoints: vec![],
-            labelled: of.is_some_and(|it| it.kind == Kind::Headless),
+            labelled: self.is_headless(from, &left),
             ..left.clone()
         };
         if let Some(there) = self.slices.last().get(&to)

@@ -352,7 +352,13 @@ impl Told {
             }
             _ => false,
         };
-        let excused = answer == Answer::Unsure && is_awaited;
+        // An object that makes names unsure, or no longer does, and what the other watch tells in the same moment: nobody
+        // knows which was first.
+        let torn_doubt = matches!(answer, Answer::Absent | Answer::Empty)
+            && are.contains(&Answer::Unsure)
+            && are.iter().any(|it| *it != Answer::Unsure)
+            && answers(&self.apart(question)).contains(&answer);
+        let excused = answer == Answer::Unsure && is_awaited || torn_doubt;
         // Of what two slices tell, and of what a watch told half, nothing is promised but that it was so.
         let torn = WATCHES.into_iter().any(|it| self.watch(it).is_torn);
         let listing = WATCHES.into_iter().any(|it| self.watch(it).gap.is_some());
@@ -379,6 +385,27 @@ impl Told {
                 self.now
             )
         })
+    }
+
+    /// Everything that the index may have seen of two watches of slices of which either may be behind the other.
+    fn apart(&self, question: &Question) -> Vec<View> {
+        let relevant = relevant(question);
+        let [of_first, of_second] = WATCHES.map(|it| {
+            let from = self.watch(it).news_from(self.now);
+            distinct(relevant[1], self.cluster.slices.since(from))
+        });
+        let slices = pairs(&of_first, &of_second);
+        let mut views = self.views(question, false);
+        let Some(view) = views.pop() else {
+            return views;
+        };
+        slices
+            .into_iter()
+            .map(|slices| View {
+                slices,
+                ..view.clone()
+            })
+            .collect()
     }
 
     /// Everything that the index may have seen: each kind at any time at which news, or also what fades, may be from.
@@ -431,11 +458,7 @@ impl Told {
         }
         let of_first = distinct(relevant, self.cluster.slices.since(of_first));
         let of_second = distinct(relevant, self.cluster.slices.since(of_second));
-        let pairs = of_first.iter().flat_map(|first| {
-            let of_second = of_second.iter();
-            of_second.map(move |second| [first.clone(), second.clone()])
-        });
-        pairs.collect()
+        pairs(&of_first, &of_second)
     }
 
     /// Everything comes back, and all is as it is.
@@ -463,6 +486,14 @@ impl Told {
         }
         Ok(())
     }
+}
+
+fn pairs(of_first: &[Rc<Slices>], of_second: &[Rc<Slices>]) -> Vec<[Rc<Slices>; 2]> {
+    let with_each = |first: &Rc<Slices>| {
+        let with = |second: &Rc<Slices>| [first.clone(), second.clone()];
+        of_second.iter().map(with).collect::<Vec<_>>()
+    };
+    of_first.iter().flat_map(with_each).collect()
 }
 
 /// Every combination.

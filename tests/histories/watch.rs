@@ -237,7 +237,8 @@ impl Watch {
 
     fn repair(&mut self, now: u64) {
         for unheard in &mut self.unheard {
-            if unheard.at <= self.read_at {
+            // At the same moment the list may have been the first.
+            if unheard.at < self.read_at {
                 unheard.repaired.get_or_insert(now);
             }
         }

@@ -10,9 +10,10 @@
 mod clients;
 mod cluster;
 mod daemonset;
+mod memory;
 
 use clients::Clients;
-use cluster::{CLUSTER_DNS, Cluster, KUBE_DNS, NODE, OWN};
+use cluster::{CLUSTER_DNS, Cluster, KUBE_DNS, NODE, OWN, Process};
 use daemonset::Pod;
 use rustix::process::Signal;
 use std::time::Duration;
@@ -93,6 +94,20 @@ fn what_the_kernel_has_not_and_what_is_not_ours_are_named() {
 #[ignore = "root and network namespaces"]
 fn k26_after_a_kill_under_load_the_clusters_dns_answers_within_a_second_and_the_redirect_comes_back()
  {
+    killed("kill -9", |server| {
+        server.signal(Signal::KILL);
+        server.ended();
+    });
+}
+
+#[test]
+#[ignore = "root, network namespaces and control groups"]
+fn k26_out_of_memory_under_load_the_clusters_dns_answers_within_a_second_and_the_redirect_comes_back()
+ {
+    killed("out of memory", memory::run_out);
+}
+
+fn killed(how: &str, kill: impl FnOnce(&mut Process)) {
     let cluster = Cluster::new(WHY);
     let mut watch = cluster.watch();
     let mut server = cluster.serve();
@@ -101,11 +116,10 @@ fn k26_after_a_kill_under_load_the_clusters_dns_answers_within_a_second_and_the_
 
     let clients = Clients::start(&cluster.pod, KUBE_DNS[0]);
     clients.until_answered(2000);
-    server.signal(Signal::KILL);
-    server.ended();
+    kill(&mut server);
     cluster.until_answered_by(CLUSTER_DNS);
     let outage = clients.end();
-    println!("kill -9 at {} queries/s: {outage:?}", clients::PER_SECOND);
+    println!("{how} at {} queries/s: {outage:?}", clients::PER_SECOND);
     assert!(outage.silence < Duration::from_secs(1), "{outage:?}");
 
     let mut server = cluster.serve();

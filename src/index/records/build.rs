@@ -21,7 +21,7 @@ use std::{
 pub(in crate::index) struct Slices<'m, S> {
     /// Those that name the service, in any order.
     pub(in crate::index) slices: S,
-    /// Former slices, the oldest first, whose ready endpoints count where nothing newer is said about their names.
+    /// Former slices, the oldest first, whose ready endpoints count where nothing newer is said about their names in their family.
     pub(in crate::index) fading: Vec<&'m Slice>,
     /// May there be others?
     pub(in crate::index) incomplete: bool,
@@ -120,20 +120,30 @@ impl<'m> Hosts<'m> {
     fn collect(slices: Slices<'m, impl Iterator<Item = &'m Slice>>) -> Self {
         let mut hosts = Self::default();
         let mut count = 0;
+        // What is said of a name and a family so far, be it ready or not: a slice has one family, and another slice has
+        // the other.
+        let mut told = HashSet::new();
+        let names = |endpoint: Endpoint<'m>| {
+            let named = endpoint.named();
+            named.map(|(label, address)| (label, address.is_ipv4()))
+        };
         for slice in slices.slices {
             for endpoint in slice.endpoints() {
+                if !slices.fading.is_empty() {
+                    told.extend(names(endpoint));
+                }
                 hosts.add(endpoint, count);
             }
             hosts.offer(slice, count);
             count += 1;
         }
         for slice in slices.fading.into_iter().rev() {
-            let told: HashSet<Cow<'m, [u8]>> = hosts.labels().collect();
             for endpoint in slice.ready() {
-                if endpoint.named().all(|(label, _)| !told.contains(&label)) {
+                if names(endpoint).all(|it| !told.contains(&it)) {
                     hosts.add(endpoint, count);
                 }
             }
+            told.extend(slice.ready().flat_map(names));
             hosts.offer(slice, count);
             count += 1;
         }
@@ -161,12 +171,6 @@ impl<'m> Hosts<'m> {
             distinct.clear();
         }
         hosts
-    }
-
-    /// What is said of a name so far, be it ready or not.
-    fn labels(&self) -> impl Iterator<Item = Cow<'m, [u8]>> {
-        let named = self.named.iter().map(|(label, ..)| label.clone());
-        named.chain(self.unready.iter().copied().map(Cow::Borrowed))
     }
 
     fn offer(&mut self, slice: &'m Slice, number: u32) {

@@ -206,6 +206,53 @@ async fn k28_a_slice_that_moves_between_the_watches_is_there_throughout_in_eithe
 }
 
 #[tokio::test(start_paused = true)]
+async fn k28_a_slice_that_moves_into_a_watch_whose_list_takes_a_minute_is_there_throughout() {
+    let moving = Moving::start().await;
+    let there = Some(strings(&["10.0.0.1"]));
+    moving.tell(Change::ListStarted(FOREIGN)).await;
+    moving.tell(delete(OWN)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(moving.host("h0"), there);
+    // A list that begins later says nothing of what went before.
+    for change in [Change::ListStarted(OWN), Change::ListDone(FOREIGN)] {
+        moving.tell(change).await;
+        assert_eq!(moving.host("h0"), there);
+    }
+    moving.later().await;
+    assert_eq!(moving.host("h0"), None, "it was in neither");
+}
+
+#[tokio::test(start_paused = true)]
+async fn k28_a_watch_that_is_denied_while_it_lists_is_not_waited_for() {
+    let moving = Moving::start().await;
+    for change in [
+        Change::ListStarted(FOREIGN),
+        delete(OWN),
+        Change::Lost(FOREIGN),
+    ] {
+        moving.tell(change).await;
+    }
+    moving.later().await;
+    assert_eq!(moving.host("h0"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k28_of_two_families_the_slice_that_moves_is_there_throughout() {
+    let moving = Moving::start().await;
+    let both = Some(strings(&["10.0.0.1", "fd00::1"]));
+    moving
+        .tell(Change::Apply(OWN, slice("b", "web", &[("h0", "fd00::1")])))
+        .await;
+    for change in [
+        delete(OWN),
+        Change::Apply(FOREIGN, slice("a", "web", &ENDPOINTS)),
+    ] {
+        moving.tell(change).await;
+        assert_eq!(moving.host("h0"), both);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_gone_for_good_is_answered_for_fifty_milliseconds_and_what_is_not_ready_not_at_all()
 {
     let moving = Moving::start().await;
