@@ -4,7 +4,7 @@ mod progress;
 
 use crate::{
     bench::{
-        conditions,
+        conditions::{self, Condition, Figures},
         gap::{self, Create},
         load::{self, Histograms, Live, Options, Pace},
         output,
@@ -85,15 +85,20 @@ async fn load(flags: &Load) -> anyhow::Result<ExitCode> {
     report.settings = settings(flags);
     write(flags, &report, &histograms, began)?;
     print(&output::table(&report));
-    let failures = conditions::failures(&flags.fail, &report);
+    Ok(verdict(&flags.fail, &report.servers, report.interrupted))
+}
+
+/// Says which conditions are met, and how to exit.
+fn verdict<F: Figures>(conditions: &[Condition], measured: &[F], interrupted: bool) -> ExitCode {
+    let failures = conditions::failures(conditions, measured);
     for failure in &failures {
         print(&format!("FAILED {failure}\n"));
     }
-    Ok(match (report.interrupted, failures.is_empty()) {
+    match (interrupted, failures.is_empty()) {
         (true, _) => ExitCode::from(INTERRUPTED),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::from(CONDITION_MET),
-    })
+    }
 }
 
 async fn options(flags: &Load) -> anyhow::Result<Options> {
@@ -250,10 +255,7 @@ async fn resolve(flags: &Resolve) -> anyhow::Result<ExitCode> {
         fs::write(path, text).with_context(|| path.display().to_string())?;
     }
     print(&output::resolved(&resolved));
-    Ok(match stop.is_cancelled() {
-        true => ExitCode::from(INTERRUPTED),
-        false => ExitCode::SUCCESS,
-    })
+    Ok(verdict(&flags.fail, &[resolved], stop.is_cancelled()))
 }
 
 async fn gap(flags: &Gap) -> anyhow::Result<ExitCode> {
@@ -301,13 +303,14 @@ async fn gap(flags: &Gap) -> anyhow::Result<ExitCode> {
     for (path, text) in [
         (&flags.json, output::gap_json(&measured)),
         (&flags.prometheus, output::gap_prometheus(&measured)),
+        (&flags.svg, output::gap_svg(&measured)),
     ] {
         if let Some(path) = path {
             fs::write(path, text).with_context(|| path.display().to_string())?;
         }
     }
     print(&output::gap(&measured));
-    Ok(ExitCode::SUCCESS)
+    Ok(verdict(&flags.fail, &measured, false))
 }
 
 fn compare(flags: &Compare) -> anyhow::Result<ExitCode> {

@@ -37,6 +37,8 @@ use tokio::{
 
 /// Names that are followed: with two servers and 100 ms, 2000 questions a second for each thousand.
 const NAMES_MAX: usize = 10_000;
+/// Changes that are kept one by one, for the picture: ten of each name.
+const TOLD_MAX: usize = 10 * NAMES_MAX;
 /// Facts and replies on their way.
 const QUEUE: usize = 4096;
 /// Longest delay that is told apart from longer ones: an hour.
@@ -72,6 +74,17 @@ impl fmt::Debug for Options {
     }
 }
 
+/// A change that a server told of.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// What became of the name.
+    pub kind: Kind,
+    /// When the API said so, since the beginning.
+    pub at: Duration,
+    /// How long after that the server did.
+    pub delay: Duration,
+}
+
 /// What one server did.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -79,6 +92,8 @@ pub struct Measured {
     pub server: SocketAddr,
     /// From the API's word to the first answer that says it, in nanoseconds, by kind of change.
     pub delays: HashMap<Kind, Histogram<u64>>,
+    /// The first [`TOLD_MAX`] changes of all kinds, in the order in which it told of them.
+    pub told: Vec<Told>,
     /// Answers without an address while there was one.
     pub negatives: u64,
     /// Answers with an address that was no longer true.
@@ -181,7 +196,7 @@ pub async fn run(options: Options, stop: Drain) -> anyhow::Result<Vec<Measured>>
             Some((nth, at, reply)) = replied.recv() => {
                 let line: &mut Line = &mut lines[nth];
                 let reply: Vec<u8> = reply;
-                came(line, nth, at, &reply, &mut followed);
+                came(line, nth, (began, at), &reply, &mut followed);
             }
             _ = ticks.tick() => {
                 let now = Instant::now();
@@ -287,7 +302,13 @@ async fn ask(line: &mut Line, name: usize, question: &Question, now: u64) {
     drop(line.socket.send(&packet).await);
 }
 
-fn came(line: &mut Line, nth: usize, at: Instant, reply: &[u8], followed: &mut [Followed]) {
+fn came(
+    line: &mut Line,
+    nth: usize,
+    (began, at): (Instant, Instant),
+    reply: &[u8],
+    followed: &mut [Followed],
+) {
     let Some(id) = reply.first_chunk().map(|it| u16::from_be_bytes(*it)) else {
         return;
     };
@@ -315,6 +336,10 @@ fn came(line: &mut Line, nth: usize, at: Instant, reply: &[u8], followed: &mut [
             let delays = line.measured.delays.get_mut(&kind);
             let delays = delays.expect("every kind has a histogram");
             delays.saturating_record(ns(delay).max(1));
+            if line.measured.told.len() < TOLD_MAX {
+                let at = at.saturating_duration_since(began).saturating_sub(delay);
+                line.measured.told.push(Told { kind, at, delay });
+            }
         }
         story::Heard::Right(None) => {}
         story::Heard::Missing => line.measured.negatives += 1,
@@ -346,6 +371,7 @@ impl Measured {
         Self {
             server,
             delays: Kind::ALL.map(|(kind, _)| (kind, none())).into(),
+            told: vec![],
             negatives: 0,
             stale: 0,
             never: 0,

@@ -1,9 +1,13 @@
 //! Flags of `gapless bench`. It knows how they are spelt; [`crate::app::bench`] knows what they mean.
 
 use crate::{
-    bench::conditions::Condition,
-    bench::questions::record_type,
-    bench::resolve::Library,
+    bench::{
+        conditions::Condition,
+        gap::Measured,
+        questions::record_type,
+        report,
+        resolve::{Library, Resolved},
+    },
     config::{Span, Upstream, Word},
     forward::Server,
 };
@@ -121,7 +125,7 @@ pub struct Load {
     pub files: Files,
 
     /// Exit with 3 if this is so for any server: p99>5ms, loss>0.1%, wrong>0, rate<1000 …; repeatable
-    #[arg(long, value_name = "CONDITION")]
+    #[arg(long, value_name = "CONDITION", value_parser = Condition::read::<report::Server>)]
     pub fail: Vec<Condition>,
 }
 
@@ -183,6 +187,10 @@ pub struct Resolve {
     /// Write the figures as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+
+    /// Exit with 3 if this is so: p99>100ms, failed>0, not_found>0 …; repeatable
+    #[arg(long, value_name = "CONDITION", value_parser = Condition::read::<Resolved>)]
+    pub fail: Vec<Condition>,
 }
 
 /// Flags of `gapless bench gap`.
@@ -236,9 +244,17 @@ pub struct Gap {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
+    /// Write the timeline as a picture: when the API told of a change, and how long after it each server did
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+
     /// Write the series probes_dns_propagation_seconds, for the text files of Prometheus's node exporter
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,
+
+    /// Exit with 3 if this is so for any server: p99>50ms (from ready to resolvable), stale>0, never>0 …; repeatable
+    #[arg(long, value_name = "CONDITION", value_parser = Condition::read::<Measured>)]
+    pub fail: Vec<Condition>,
 }
 
 /// Flags of `gapless bench compare`.

@@ -169,8 +169,12 @@ fn names_are_looked_up_through_the_search_list() {
         "--json",
         &json,
     ]);
+    command.args(["--fail", "not_found>0", "--fail", "p50>0us"]);
     let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
     let said = text(&output.stdout);
+    assert!(said.contains("FAILED Glibc: p50>0us: it was "), "{said}");
+    assert!(!said.contains("not_found>0"), "{said}");
     assert!(
         said.starts_with("50 names: 50 found, 0 not found, 0 failed"),
         "{said}"

@@ -15,10 +15,8 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
     let mut stage = Stage::start().await;
     stage.others = vec![coredns_with_cache(&stage.control_plane).await];
     let directory = TempDir::new().unwrap();
-    let (json, series) = (
-        directory.path().join("gap.json"),
-        directory.path().join("gap.prom"),
-    );
+    let [json, series, picture] =
+        ["gap.json", "gap.prom", "gap.svg"].map(|it| directory.path().join(it));
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
     command
         .env_clear()
@@ -28,6 +26,8 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
         .arg(stage.control_plane.admin_kubeconfig())
         .arg("--json")
         .arg(&json)
+        .arg("--svg")
+        .arg(&picture)
         .arg("--prometheus")
         .arg(&series);
     for resolver in stage.resolvers() {

@@ -188,6 +188,21 @@ impl Chart {
     }
 }
 
+/// A picture of charts, one below the other.
+pub(super) fn stacked(charts: &[Chart]) -> String {
+    let height: f64 = charts.iter().map(Chart::height).sum::<f64>() + 30.0;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+    );
+    let mut at = 0.0;
+    for chart in charts {
+        svg += &chart.svg(at);
+        at += chart.height() + 10.0;
+    }
+    svg + "</svg>\n"
+}
+
 /// Text in XML and HTML.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")

@@ -1,6 +1,10 @@
 //! What `bench gap` saw: a table, JSON, and the series of the Kubernetes performance tests' DNS probe.
 
-use super::{table::aligned, time};
+use super::{
+    chart::{Chart, Line, Scale, stacked},
+    table::aligned,
+    time,
+};
 use crate::bench::gap::{Kind, Measured};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -72,6 +76,34 @@ pub fn gap_json(measured: &[Measured]) -> String {
     });
     let whole = json!({"format": 1, "servers": servers.collect::<Vec<_>>()});
     format!("{whole:#}\n")
+}
+
+/// The timeline: each change that the API told of, and how long after it each server did. A picture for each kind.
+pub fn gap_svg(measured: &[Measured]) -> String {
+    let charts = Kind::ALL.map(|(kind, what)| {
+        let line = |(colour, it): (usize, &Measured)| {
+            let of_kind = it.told.iter().filter(|told| told.kind == kind);
+            let mut points: Vec<_> = of_kind
+                .map(|told| (told.at.as_secs_f64(), told.delay.as_secs_f64() * 1e6))
+                .collect();
+            points.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+            Line {
+                name: format!("{}: {} changes", it.server, points.len()),
+                colour,
+                dashed: false,
+                points,
+            }
+        };
+        Chart {
+            title: format!("From {what}"),
+            x_label: "seconds since the beginning, at which the API said so".to_owned(),
+            x: Scale::Linear,
+            y: Scale::Logarithmic,
+            show: time,
+            lines: measured.iter().enumerate().map(line).collect(),
+        }
+    });
+    stacked(&charts)
 }
 
 /// The series `probes_dns_propagation_seconds`, from ready to resolvable, by server, as a text file for Prometheus's node exporter.

@@ -9,7 +9,7 @@ mod table;
 
 use super::report::{FORMAT, Report};
 pub use csv::csv;
-pub use gap::{gap, gap_json, gap_prometheus};
+pub use gap::{gap, gap_json, gap_prometheus, gap_svg};
 pub use hdr::hdr;
 pub use pictures::{html, html_of_two, svg};
 pub use table::{changes, resolved, table};

@@ -2,7 +2,7 @@
 
 use super::{
     changes,
-    chart::{Chart, Line, Scale, WIDTH, escaped},
+    chart::{Chart, Line, Scale, escaped, stacked},
     time,
 };
 use crate::bench::report::{Difference, Part, Report, Server};
@@ -110,17 +110,7 @@ fn named<'r>(reports: &[(&str, &'r Report)]) -> Vec<(String, &'r Server)> {
 /// The pictures one below the other.
 pub fn svg(report: &Report) -> String {
     let charts = charts(&named(&[("", report)]));
-    let height: f64 = charts.iter().map(Chart::height).sum::<f64>() + 30.0;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-    );
-    let mut at = 0.0;
-    for chart in &charts {
-        svg += &chart.svg(at);
-        at += chart.height() + 10.0;
-    }
-    svg + "</svg>\n"
+    stacked(&charts)
 }
 
 /// One page of a report.
