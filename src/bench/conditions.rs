@@ -58,8 +58,8 @@ const NAMES: [(&str, Figure); 15] = [
 
 /// What has figures that a condition may be about.
 pub trait Figures {
-    /// Which.
-    const ALL: &'static [Figure];
+    /// Which, beside the times.
+    const COUNTS: &'static [Figure];
 
     /// Whose they are.
     fn who(&self) -> String;
@@ -81,13 +81,7 @@ const fn of_latency(latency: &Latency, figure: Figure) -> Option<f64> {
 }
 
 impl Figures for Server {
-    const ALL: &'static [Figure] = &[
-        Figure::Mean,
-        Figure::P50,
-        Figure::P90,
-        Figure::P99,
-        Figure::P999,
-        Figure::Max,
+    const COUNTS: &'static [Figure] = &[
         Figure::Loss,
         Figure::Wrong,
         Figure::Failed,
@@ -113,16 +107,7 @@ impl Figures for Server {
 }
 
 impl Figures for Resolved {
-    const ALL: &'static [Figure] = &[
-        Figure::Mean,
-        Figure::P50,
-        Figure::P90,
-        Figure::P99,
-        Figure::P999,
-        Figure::Max,
-        Figure::Failed,
-        Figure::NotFound,
-    ];
+    const COUNTS: &'static [Figure] = &[Figure::Failed, Figure::NotFound];
 
     fn who(&self) -> String {
         format!("{:?}", self.library)
@@ -140,18 +125,8 @@ impl Figures for Resolved {
 
 /// The times are those from ready to resolvable.
 impl Figures for Measured {
-    const ALL: &'static [Figure] = &[
-        Figure::Mean,
-        Figure::P50,
-        Figure::P90,
-        Figure::P99,
-        Figure::P999,
-        Figure::Max,
-        Figure::Loss,
-        Figure::Missing,
-        Figure::Stale,
-        Figure::Never,
-    ];
+    const COUNTS: &'static [Figure] =
+        &[Figure::Loss, Figure::Missing, Figure::Stale, Figure::Never];
 
     fn who(&self) -> String {
         self.server.to_string()
@@ -208,7 +183,7 @@ impl Figure {
 impl Condition {
     /// Reads one about figures of this kind.
     pub fn read<F: Figures>(text: &str) -> Result<Self, String> {
-        let figures = || NAMES.iter().filter(|(_, it)| F::ALL.contains(it));
+        let figures = || (NAMES.iter()).filter(|(_, it)| it.is_time() || F::COUNTS.contains(it));
         let expected = || {
             let names: Vec<_> = figures().map(|(name, _)| *name).collect();
             format!(

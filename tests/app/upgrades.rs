@@ -9,10 +9,11 @@ use crate::{
 use rustix::process::Signal;
 use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
     time::Duration,
 };
+use tempfile::TempDir;
 use tokio::process::Command;
 
 const NAME: &str = "kubernetes.default.svc.cluster.local. A";
@@ -48,24 +49,59 @@ fn serve(dns: SocketAddr, admin: SocketAddr, path: &Path, config: &Path) -> Comm
     gapless(&[common.as_slice(), &own].concat())
 }
 
-/// A process whose index is never listed: its API server is nobody.
-fn never_ready(dns: SocketAddr, admin: SocketAddr, path: &Path, files: &Path) -> Process {
-    let nobody = "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\n\
-        users: []\ncontexts: [{name: x, context: {cluster: c, user: ''}}]\ncurrent-context: x\n";
-    let kubeconfig = files.join("kubeconfig");
-    std::fs::write(&kubeconfig, nobody).unwrap();
-    let (dns, admin) = (dns.to_string(), admin.to_string());
-    let common = ["serve", "--upstream", "127.0.0.1:9", "--kubeconfig"];
-    let own = [
-        text(&kubeconfig),
-        "--listen",
-        &dns,
-        "--admin",
-        &admin,
-        "--handover",
-        text(path),
-    ];
-    Process::start(gapless(&[common.as_slice(), &own].concat()))
+/// Where one process follows the other.
+struct Place {
+    files: TempDir,
+    dns: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Place {
+    fn new(config: &str) -> Self {
+        let (dns, admin) = free();
+        let files = directory(&[("config", config)]);
+        Self { files, dns, admin }
+    }
+
+    fn sockets(&self) -> PathBuf {
+        self.files.path().join("sockets")
+    }
+
+    fn start(&self) -> Process {
+        let config = self.files.path().join("config");
+        Process::start(serve(self.dns, self.admin, &self.sockets(), &config))
+    }
+
+    /// A process whose index is never listed: its API server is nobody.
+    fn start_never_ready(&self) -> Process {
+        let nobody = "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\n\
+            users: []\ncontexts: [{name: x, context: {cluster: c, user: ''}}]\ncurrent-context: x\n";
+        let kubeconfig = self.files.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, nobody).unwrap();
+        let (dns, admin) = (self.dns.to_string(), self.admin.to_string());
+        let sockets = self.sockets();
+        let common = ["serve", "--upstream", "127.0.0.1:9", "--kubeconfig"];
+        let own = [
+            text(&kubeconfig),
+            "--listen",
+            &dns,
+            "--admin",
+            &admin,
+            "--handover",
+            text(&sockets),
+        ];
+        Process::start(gapless(&[common.as_slice(), &own].concat()))
+    }
+
+    async fn answers(&self) {
+        assert_eq!(ask(self.dns, NAME).await[0], "NoError");
+    }
+}
+
+/// Ends well.
+async fn ended(process: Process) {
+    let (code, log) = process.end().await;
+    assert_eq!(code, Some(0), "{log:#?}");
 }
 
 async fn upgrades(times: usize, per_second: u64, connections: usize) {
@@ -96,8 +132,7 @@ async fn upgrades(times: usize, per_second: u64, connections: usize) {
         until(admin, "/readyz", (200, "ok\n")).await;
         server.line("drained; waiting for the signal to end").await;
         server.signal(Signal::TERM);
-        let (code, log) = server.end().await;
-        assert_eq!(code, Some(0), "{log:#?}");
+        ended(server).await;
         server = next;
     }
     let tally = load.end().await;
@@ -120,74 +155,62 @@ async fn k25_twenty_upgrades_at_20000_queries_a_second_and_200_connections() {
 #[tokio::test]
 async fn k25_a_process_that_waits_for_its_index_leaves_the_other_to_answer_and_ends_without_the_sockets()
  {
-    let files = directory(&[("0", "")]);
-    let path = files.path().join("sockets");
-    let (dns, admin) = free();
-    let server = Process::start(serve(dns, admin, &path, &files.path().join("0")));
+    let place = Place::new("");
+    let server = place.start();
     server.line("the next process finds this one").await;
     server.line("admin server").await;
-    until(admin, "/readyz", (200, "ok\n")).await;
-    let files_of_next = directory(&[]);
-    let next = never_ready(dns, admin, &path, files_of_next.path());
+    until(place.admin, "/readyz", (200, "ok\n")).await;
+    let next = place.start_never_ready();
     next.line("another process has the sockets").await;
-    assert_eq!(ask(dns, NAME).await[0], "NoError");
+    place.answers().await;
     next.signal(Signal::TERM);
-    let (code, log) = next.end().await;
-    assert_eq!(code, Some(0), "{log:#?}");
+    ended(next).await;
     server
         .line("the next process has left without the sockets")
         .await;
-    assert_eq!(ask(dns, NAME).await[0], "NoError");
+    place.answers().await;
 }
 
 #[tokio::test]
 async fn k25_a_process_whose_predecessor_is_killed_answers_at_once() {
-    let files = directory(&[("0", "")]);
-    let path = files.path().join("sockets");
-    let (dns, admin) = free();
-    let server = Process::start(serve(dns, admin, &path, &files.path().join("0")));
+    let place = Place::new("");
+    let server = place.start();
     server.line("the next process finds this one").await;
     server.signal(Signal::STOP); // it has the sockets, and passes nothing
-    let next = Process::start(serve(dns, admin, &path, &files.path().join("0")));
+    let next = place.start();
     next.line("another process has the sockets").await;
     server.signal(Signal::KILL);
     next.line("admin server").await;
-    assert_eq!(ask(dns, NAME).await[0], "NoError");
+    place.answers().await;
 }
 
 #[tokio::test]
 async fn k25_a_process_that_is_told_to_end_answers_until_one_of_those_who_wait_can() {
-    let files = directory(&[("0", "")]);
-    let path = files.path().join("sockets");
-    let (dns, admin) = free();
-    let server = Process::start(serve(dns, admin, &path, &files.path().join("0")));
+    let place = Place::new("");
+    let server = place.start();
     server.line("the next process finds this one").await;
     server.line("admin server").await;
-    let stuck = never_ready(dns, admin, &path, files.path());
+    let stuck = place.start_never_ready();
     stuck.line("another process has the sockets").await;
     server.signal(Signal::TERM);
     server.line("the next process is there").await;
-    assert_eq!(ask(dns, NAME).await[0], "NoError");
-    let next = Process::start(serve(dns, admin, &path, &files.path().join("0")));
+    place.answers().await;
+    let next = place.start();
     next.line("took over from the former process").await;
-    let (code, log) = server.end().await;
-    assert_eq!(code, Some(0), "{log:#?}");
-    assert_eq!(ask(dns, NAME).await[0], "NoError");
+    ended(server).await;
+    place.answers().await;
 }
 
 #[tokio::test]
 async fn a_lame_duck_says_no_and_answers_until_its_time_is_over() {
-    let files = directory(&[("0", "lameduck: 1s\n")]);
-    let (dns, admin) = free();
-    let path = files.path().join("sockets");
-    let server = Process::start(serve(dns, admin, &path, &files.path().join("0")));
+    let place = Place::new("lameduck: 1s\n");
+    let server = place.start();
     server.line("admin server").await;
-    until(admin, "/readyz", (200, "ok\n")).await;
+    until(place.admin, "/readyz", (200, "ok\n")).await;
     server.signal(Signal::TERM);
-    until(admin, "/readyz", (503, "[-] draining\nnot ready\n")).await;
-    assert_eq!(ask(dns, NAME).await[0], "NoError");
-    let (code, log) = server.end().await;
-    assert_eq!(code, Some(0), "{log:#?}");
+    until(place.admin, "/readyz", (503, "[-] draining\nnot ready\n")).await;
+    place.answers().await;
+    ended(server).await;
 }
 
 #[tokio::test]
