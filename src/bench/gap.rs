@@ -92,7 +92,7 @@ pub struct Measured {
     pub server: SocketAddr,
     /// From the API's word to the first answer that says it, in nanoseconds, by kind of change.
     pub delays: HashMap<Kind, Histogram<u64>>,
-    /// The first [`TOLD_MAX`] changes of all kinds, in the order in which it told of them.
+    /// The first 100,000 changes of all kinds, in the order in which it told of them.
     pub told: Vec<Told>,
     /// Answers without an address while there was one.
     pub negatives: u64,
