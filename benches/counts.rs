@@ -40,9 +40,11 @@ const CHANGES: [(&str, [usize; 2]); 3] = [
 
 const CHANGE_ROUNDS: usize = 20;
 
-/// By how much a count may exceed what is written down: other versions of the C library and of the allocator take other
-/// ways, and hashes have other collisions in every run.
+/// By how much the instructions of an answer may exceed what is written down: other versions of the C library and of the
+/// allocator take other ways.
 const TOLERANCE: f64 = 0.03;
+/// The same for a change and for octets: hashes have other collisions in every run (seen in four: 4 %, and 9 %, below).
+const TOLERANCE_OF_HASHES: f64 = 0.08;
 
 const HEAD: &str = "# What cargo bench --bench counts found when it was last run with -- --renew. Instructions are callgrind's, of one\n\
                     # answer or one change; bytes are the allocator's, of one endpoint in 150 services with 100 each.\n";
@@ -82,12 +84,18 @@ fn check() -> ExitCode {
         .collect();
     let mut worse = 0;
     for (name, count) in counts() {
+        let hashes = ["change", "bytes"].iter().any(|it| name.starts_with(it));
+        let tolerance = if hashes {
+            TOLERANCE_OF_HASHES
+        } else {
+            TOLERANCE
+        };
         let verdict = match written.get(&name) {
             None => "not in benches/counts.txt".into(),
-            Some(was) if count as f64 > was * (1.0 + TOLERANCE) => {
+            Some(was) if count as f64 > was * (1.0 + tolerance) => {
                 format!("MORE than the {was} of benches/counts.txt")
             }
-            Some(was) if (count as f64) < was * (1.0 - TOLERANCE) => {
+            Some(was) if (count as f64) < was * (1.0 - tolerance) => {
                 println!(
                     "{name} {count}: less than the {was} of benches/counts.txt, which could be renewed"
                 );
