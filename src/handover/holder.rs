@@ -59,6 +59,7 @@ impl Holder {
             waiting: watch::Sender::new(0),
         })
     }
+
     /// How many successors wait until they can answer.
     pub fn waiting(&self) -> watch::Receiver<usize> {
         self.waiting.subscribe()

@@ -52,6 +52,12 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
     assert_eq!(gapless["never"], 0, "{gapless}");
     let missing = |server: &Value| server["missing"].as_u64().unwrap();
     assert!(missing(cached) > 10 * missing(gapless).max(1), "{report}");
+    let timeline = fs::read_to_string(picture).unwrap();
+    // Both servers' lines, of pods that became ready and of those that moved.
+    let lines = timeline
+        .matches(&format!(": {PODS} changes</text>"))
+        .count();
+    assert!(lines >= 4, "{timeline}");
     let series = fs::read_to_string(series).unwrap();
     let counted = series
         .lines()

@@ -1,4 +1,4 @@
-//! What `bench gap` saw: a table, JSON, and the series of the Kubernetes performance tests' DNS probe.
+//! What `bench gap` saw: a table, JSON, a timeline, and the series of the Kubernetes performance tests' DNS probe.
 
 use super::{
     chart::{Chart, Line, Scale, stacked},
