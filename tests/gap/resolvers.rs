@@ -6,7 +6,7 @@ use crate::{
     support::ask::Ask,
 };
 use std::{
-    fs,
+    fmt, fs,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
@@ -89,18 +89,15 @@ impl Gapless {
 pub struct Page(pub String);
 
 impl Page {
-    /// From a change's receipt to its answer: the bounds of the histogram's buckets within which these shares are.
-    pub fn answerable(&self) -> String {
+    /// From a change's receipt to its answer.
+    pub fn answerable(&self) -> Buckets {
         const BUCKET: &str = "gapless_index_answerable_seconds_bucket{le=\"";
-        let all = self.sum("gapless_index_answerable_seconds_count") as f64;
-        let within = |percent: f64| {
-            let lines = self.0.lines().filter_map(|line| line.strip_prefix(BUCKET));
-            let mut buckets = lines.filter_map(|line| line.split_once("\"} "));
-            let complete = |count: &str| count.parse::<f64>().unwrap() >= all * percent / 100.0;
-            let bound = buckets.find(|(_, count)| complete(count));
-            format!("{percent} % {} s", bound.map_or("+Inf", |(bound, _)| bound))
-        };
-        [50.0, 99.0, 99.9, 100.0].map(within).join(", ")
+        let lines = self.0.lines().filter_map(|line| line.strip_prefix(BUCKET));
+        let buckets = lines.map(|line| {
+            let (bound, rest) = line.split_once("\"} ").unwrap();
+            (bound.parse().unwrap(), rest.parse().unwrap())
+        });
+        Buckets(buckets.collect())
     }
 
     /// The sum of all series whose names begin so.
@@ -109,6 +106,38 @@ impl Page {
         lines
             .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
             .sum()
+    }
+}
+
+/// A histogram: bounds in seconds, and how many times were within each.
+#[derive(Clone)]
+pub struct Buckets(Vec<(f64, u64)>);
+
+impl Buckets {
+    /// What came since.
+    pub fn since(&self, before: &Self) -> Self {
+        let both = self.0.iter().zip(&before.0);
+        Self(both.map(|(now, then)| (now.0, now.1 - then.1)).collect())
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.last().unwrap().1
+    }
+
+    /// The bound, in milliseconds, of the bucket within which so many of 1,000 are.
+    pub fn within(&self, of_1000: u64) -> f64 {
+        let complete = |(_, count): &&(f64, u64)| count * 1000 >= self.count() * of_1000;
+        self.0.iter().find(complete).unwrap().0 * 1e3
+    }
+}
+
+impl fmt::Display for Buckets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [median, p99, p999, all] = [500, 990, 999, 1000].map(|it| self.within(it));
+        write!(
+            f,
+            "50 % {median} ms, 99 % {p99} ms, 99.9 % {p999} ms, 100 % {all} ms"
+        )
     }
 }
 

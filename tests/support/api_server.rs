@@ -655,7 +655,7 @@ fn of_kind(objects: &BTreeMap<Key, Value>, plural: &str, parameters: &Parameters
 }
 
 fn line(kind: &str, object: &Value) -> Bytes {
-    Bytes::from(format!("{}\n", json!({"type": kind, "object": object})))
+    Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))
 }
 
 fn is_selected(object: &Value, parameters: &Parameters) -> bool {
