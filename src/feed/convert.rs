@@ -7,7 +7,7 @@ use crate::model::{
     Endpoint, EndpointSlice, Label, Object, ObjectKey, Pod, Port, Protocol, Service, ServiceKind,
     Source, Unreadable,
 };
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
@@ -23,6 +23,8 @@ const MAX_NAME_LEN: usize = 255;
 pub(super) struct Converted {
     /// Its key, also when it is no object of DNS.
     pub key: ObjectKey,
+    /// Its resourceVersion.
+    pub version: Option<String>,
     /// The object; `None` if DNS has no use for it: a slice of no service, a pod that holds no address.
     pub object: Option<Object>,
     /// When that happened for which it was changed, since 1970, if it says so.
@@ -50,16 +52,16 @@ pub(super) fn convert(source: Source, json: &str) -> Result<Converted, Malformed
         Source::EndpointSlices | Source::ForeignEndpointSlices => {
             read(source, json, endpoint_slice)
         }
-        Source::Namespaces => read(source, json, |_: object::Plain, key, _| {
+        Source::Namespaces => read(source, json, |_: object::Plain<'_>, key, _| {
             Ok(Some(Object::Namespace(key)))
         }),
         Source::Pods => read(source, json, pod),
     }
 }
 
-/// Reads no more than the key: a deleted object need not be well-formed.
-pub(super) fn key(source: Source, json: &str) -> Result<ObjectKey, Malformed> {
-    read(source, json, |_: object::Plain, _, _| Ok(None)).map(|converted| converted.key)
+/// Reads no more than key and version: a deleted object need not be well-formed.
+pub(super) fn key(source: Source, json: &str) -> Result<Converted, Malformed> {
+    read(source, json, |_: object::Plain<'_>, _, _| Ok(None))
 }
 
 /// What is left of an object that is malformed: that it exists. `None` if even its key is unreadable, or if it is a slice
@@ -95,9 +97,9 @@ struct Wrong {
 
 type Rule<T> = fn(T, ObjectKey, &mut Vec<Wrong>) -> Result<Option<Object>, Wrong>;
 
-fn read<T>(source: Source, json: &str, rule: Rule<T>) -> Result<Converted, Malformed>
+fn read<'j, T>(source: Source, json: &'j str, rule: Rule<T>) -> Result<Converted, Malformed>
 where
-    T: DeserializeOwned + AsRef<object::Metadata>,
+    T: Deserialize<'j> + AsRef<object::Metadata<'j>>,
 {
     let malformed = |key: ObjectKey, wrong: Wrong| Malformed {
         key,
@@ -109,9 +111,11 @@ where
     let key = checked_key(source, object.as_ref())
         .map_err(|wrong| malformed(rough_key(source, json), wrong))?;
     let triggered = triggered(object.as_ref());
+    let version = object.as_ref().resource_version.clone();
     let mut ignored = Vec::new();
     match rule(object, key.clone(), &mut ignored) {
         Ok(object) => Ok(Converted {
+            version,
             object,
             triggered,
             ignored: (ignored.into_iter())
@@ -124,7 +128,7 @@ where
 }
 
 /// What the annotation `endpoints.kubernetes.io/last-change-trigger-time` says; a time that cannot be read is none.
-fn triggered(metadata: &object::Metadata) -> Option<Duration> {
+fn triggered(metadata: &object::Metadata<'_>) -> Option<Duration> {
     let time = metadata.annotations.as_ref()?.triggered.as_ref()?;
     let time: jiff::Timestamp = time.parse().ok()?;
     time.duration_since(jiff::Timestamp::UNIX_EPOCH)
@@ -133,7 +137,7 @@ fn triggered(metadata: &object::Metadata) -> Option<Duration> {
 }
 
 /// Parses once more, slowly, to learn which field it was.
-fn diagnose<T: DeserializeOwned>(json: &str) -> Wrong {
+fn diagnose<'j, T: Deserialize<'j>>(json: &'j str) -> Wrong {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Err(error) => {
@@ -161,8 +165,8 @@ fn rough_key(source: Source, json: &str) -> ObjectKey {
     }
 }
 
-fn checked_key(source: Source, metadata: &object::Metadata) -> Result<ObjectKey, Wrong> {
-    let label = |field: &str, text: &Option<String>| {
+fn checked_key(source: Source, metadata: &object::Metadata<'_>) -> Result<ObjectKey, Wrong> {
+    let label = |field: &str, text: &Option<object::Text<'_>>| {
         let text = text.as_deref().unwrap_or_default();
         Label::new(text).map_err(|error| wrong(field, error))
     };
@@ -186,7 +190,7 @@ fn checked_key(source: Source, metadata: &object::Metadata) -> Result<ObjectKey,
 }
 
 fn service(
-    object: object::Service,
+    object: object::Service<'_>,
     key: ObjectKey,
     ignored: &mut Vec<Wrong>,
 ) -> Result<Option<Object>, Wrong> {
@@ -198,14 +202,14 @@ fn service(
         &listed
     };
     let kind = if spec.kind.as_deref() == Some("ExternalName") {
-        let name = spec.external_name.unwrap_or_default();
-        ServiceKind::ExternalName(wire_name(&name).ok_or_else(|| {
+        let name = spec.external_name.as_deref().unwrap_or_default();
+        ServiceKind::ExternalName(wire_name(name).ok_or_else(|| {
             wrong(
                 "spec.externalName",
                 format!("`{name:.80}` is not a domain name"),
             )
         })?)
-    } else if cluster_ips.iter().any(|ip| ip == "None") {
+    } else if cluster_ips.iter().any(|ip| &**ip == "None") {
         ServiceKind::Headless
     } else {
         let assigned = cluster_ips.iter().filter(|ip| !ip.is_empty());
@@ -220,7 +224,7 @@ fn service(
 }
 
 fn endpoint_slice(
-    object: object::EndpointSlice,
+    object: object::EndpointSlice<'_>,
     key: ObjectKey,
     ignored: &mut Vec<Wrong>,
 ) -> Result<Option<Object>, Wrong> {
@@ -247,6 +251,7 @@ fn endpoint_slice(
     for (index, endpoint) in object.endpoints.unwrap_or_default().into_iter().enumerate() {
         let field = |name: &str| format!("endpoints[{index}].{name}");
         let addresses = (endpoint.addresses.unwrap_or_default().iter())
+            .map(|text| &**text)
             .map(|text| {
                 parse(text).ok_or_else(|| {
                     let expected = "is not an address of the slice's addressType";
@@ -261,7 +266,7 @@ fn endpoint_slice(
             .and_then(|target| Label::new(&target.name?).ok());
         endpoints.push(Endpoint {
             addresses,
-            hostname: optional_label(&field("hostname"), endpoint.hostname, ignored),
+            hostname: optional_label(|| field("hostname"), endpoint.hostname.as_deref(), ignored),
             pod,
             ready: conditions.ready.unwrap_or(!terminating),
         });
@@ -276,7 +281,7 @@ fn endpoint_slice(
 }
 
 fn pod(
-    object: object::Pod,
+    object: object::Pod<'_>,
     key: ObjectKey,
     _ignored: &mut Vec<Wrong>,
 ) -> Result<Option<Object>, Wrong> {
@@ -290,15 +295,20 @@ fn pod(
     Ok((!addresses.is_empty()).then_some(Object::Pod(Pod { key, addresses })))
 }
 
-fn ports(field: &str, given: Option<Vec<object::Port>>, ignored: &mut Vec<Wrong>) -> Box<[Port]> {
+fn ports(
+    field: &str,
+    given: Option<Vec<object::Port<'_>>>,
+    ignored: &mut Vec<Wrong>,
+) -> Box<[Port]> {
     let mut ports = Vec::new();
     for (index, port) in given.unwrap_or_default().into_iter().enumerate() {
         let (Some(number), Some(protocol)) = (port.port, protocol(port.protocol.as_deref())) else {
             continue;
         };
         let name = port.name.map(|name| name.to_ascii_lowercase());
+        let field = || format!("{field}[{index}].name");
         ports.push(Port {
-            name: optional_label(&format!("{field}[{index}].name"), name, ignored),
+            name: optional_label(field, name.as_deref(), ignored),
             protocol,
             number,
         });
@@ -316,10 +326,13 @@ pub(super) fn protocol(name: Option<&str>) -> Option<Protocol> {
     }
 }
 
-fn optional_label(field: &str, text: Option<String>, ignored: &mut Vec<Wrong>) -> Option<Label> {
-    let text = text.filter(|text| !text.is_empty())?;
-    Label::new(&text)
-        .map_err(|error| ignored.push(wrong(field, error)))
+fn optional_label(
+    field: impl FnOnce() -> String,
+    text: Option<&str>,
+    ignored: &mut Vec<Wrong>,
+) -> Option<Label> {
+    Label::new(text.filter(|text| !text.is_empty())?)
+        .map_err(|error| ignored.push(wrong(&field(), error)))
         .ok()
 }
 

@@ -22,10 +22,10 @@ use arc_swap::ArcSwap;
 use fading::{Fading, Sources};
 use hashbrown::HashTable;
 use held::Held;
-use snapshot::{Owner, SHARDS, Shard, shard_of};
+use snapshot::{Addresses, Names, Owner, SHARDS, shard_of};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    hash::{BuildHasher, Hash},
+    hash::BuildHasher,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -78,7 +78,8 @@ impl Index {
     pub fn new(options: Options) -> (Self, Reader) {
         let working = Snapshot {
             options: Arc::new(options),
-            shards: (0..SHARDS).map(|_| Arc::new(Shard::default())).collect(),
+            names: (0..SHARDS).map(|_| Arc::default()).collect(),
+            addresses: (0..SHARDS).map(|_| Arc::default()).collect(),
             hasher: foldhash::fast::RandomState::default(),
             known: <_>::default(),
             stale: <_>::default(),
@@ -285,7 +286,7 @@ impl Index {
                 if after.service == slice.service =>
             {
                 let told = after.endpoints().flat_map(held::Endpoint::named);
-                let told: HashSet<_> = told.map(|(label, _)| label).collect();
+                let told: HashSet<_, foldhash::fast::RandomState> = told.map(|(label, _)| label).collect();
                 let mut had = slice.ready().flat_map(held::Endpoint::named);
                 let lost = had.any(|(label, _)| !told.contains(&label));
                 (&slice.service, lost)
@@ -369,20 +370,24 @@ impl Index {
 
     fn count_namespace(&mut self, namespace: &str, comes: bool) {
         let count = self.namespaces.entry(namespace.into()).or_default();
+        let existed = *count > 0;
         *count = if comes {
             *count + 1
         } else {
             count.saturating_sub(1)
         };
         let exists = *count > 0;
+        if exists == existed {
+            return;
+        }
         if !exists {
             self.namespaces.remove(namespace);
         }
         let label: Arc<[u8]> = namespace.as_bytes().into();
         let hasher = self.working.hasher.clone();
-        let (hash, shard) = self.shard_mut(&*label);
+        let (hash, names) = self.names_mut(&label);
         replace(
-            &mut shard.namespaces,
+            &mut names.namespaces,
             hash,
             |it| **it == *label,
             exists.then(|| label.clone()),
@@ -394,12 +399,12 @@ impl Index {
     fn set_pod(&mut self, namespace: &str, address: IpAddr, comes: bool) {
         let pod: (IpAddr, Arc<[u8]>) = (address, namespace.as_bytes().into());
         let hasher = self.working.hasher.clone();
-        let (hash, shard) = self.shard_mut(&address);
+        let (hash, addresses) = self.addresses_mut(address);
         if comes {
-            shard
+            addresses
                 .pods
                 .insert_unique(hash, pod, |it| hasher.hash_one(it.0));
-        } else if let Ok(found) = shard.pods.find_entry(hash, |it| *it == pod) {
+        } else if let Ok(found) = addresses.pods.find_entry(hash, |it| *it == pod) {
             found.remove();
         }
     }
@@ -408,11 +413,11 @@ impl Index {
         let namespace: Arc<[u8]> = namespace.as_bytes().into();
         let entry = (source, namespace.clone());
         let hasher = self.working.hasher.clone();
-        let (hash, shard) = self.shard_mut(&*namespace);
+        let (hash, names) = self.names_mut(&namespace);
         if comes {
             let rehash = |it: &(Source, Arc<[u8]>)| hasher.hash_one(&*it.1);
-            shard.unreadable.insert_unique(hash, entry, rehash);
-        } else if let Ok(found) = shard.unreadable.find_entry(hash, |it| *it == entry) {
+            names.unreadable.insert_unique(hash, entry, rehash);
+        } else if let Ok(found) = names.unreadable.find_entry(hash, |it| *it == entry) {
             found.remove();
         }
     }
@@ -444,9 +449,9 @@ impl Index {
             self.set_owner(*new, &key, true);
         }
         let hasher = self.working.hasher.clone();
-        let (hash, shard) = self.shard_mut(&*key);
+        let (hash, names) = self.names_mut(&key);
         replace(
-            &mut shard.services,
+            &mut names.services,
             hash,
             |it| it.key() == &*key,
             after,
@@ -486,9 +491,9 @@ impl Index {
     fn set_owner(&mut self, address: IpAddr, key: &Arc<[u8]>, comes: bool) {
         let hasher = self.working.hasher.clone();
         let owner = Owner::new(address, hasher.hash_one(&**key));
-        let (hash, shard) = self.shard_mut(&address);
+        let (hash, addresses) = self.addresses_mut(address);
         replace(
-            &mut shard.owners,
+            &mut addresses.owners,
             hash,
             |it| *it == owner,
             comes.then_some(owner),
@@ -496,14 +501,20 @@ impl Index {
         );
     }
 
-    /// The shard of a key, to be changed: a copy if readers may hold it.
-    fn shard_mut(&mut self, key: &(impl Hash + ?Sized)) -> (u64, &mut Shard) {
+    /// The shard of a name, to be changed: a copy if readers may hold it.
+    fn names_mut(&mut self, key: &[u8]) -> (u64, &mut Names) {
         self.touched = true;
         let hash = self.working.hasher.hash_one(key);
-        (
-            hash,
-            Arc::make_mut(&mut self.working.shards[shard_of(hash)]),
-        )
+        let shard = &mut self.working.names[shard_of(hash)];
+        (hash, Arc::make_mut(shard))
+    }
+
+    /// The same of an address.
+    fn addresses_mut(&mut self, address: IpAddr) -> (u64, &mut Addresses) {
+        self.touched = true;
+        let hash = self.working.hasher.hash_one(address);
+        let shard = &mut self.working.addresses[shard_of(hash)];
+        (hash, Arc::make_mut(shard))
     }
 }
 

@@ -5,40 +5,43 @@ use super::{Options, records::ServiceRecords};
 use crate::model::Source;
 use arc_swap::ArcSwap;
 use hashbrown::HashTable;
-use std::{
-    hash::{BuildHasher, Hash},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{hash::BuildHasher, net::IpAddr, sync::Arc};
 
-/// Into how many shards a snapshot is cut. A change clones the shards that it touches (40 services each at 10,000) and
-/// the list of them; `docs/decisions/0003-snapshot-grain.md` says why.
+/// Into how many shards names are cut, and addresses. A change clones the shards that it touches (40 services each at
+/// 10,000) and the lists of them; `docs/decisions/0003-snapshot-grain.md` says why.
 pub(super) const SHARDS: usize = 256;
 
 /// One state of the cluster's names.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(super) options: Arc<Options>,
-    pub(super) shards: Vec<Arc<Shard>>,
+    pub(super) names: Vec<Arc<Names>>,
+    pub(super) addresses: Vec<Arc<Addresses>>,
     pub(super) hasher: foldhash::fast::RandomState,
     pub(super) known: [bool; Source::ALL.len()],
     pub(super) stale: [bool; Source::ALL.len()],
     pub(super) serial: u32,
 }
 
-/// The part of a snapshot whose keys' hashes are congruent. Keys live in the values, so that cloning a shard copies
-/// pointers only.
+/// What is found by a name, for all names whose hashes are congruent. Keys live in the values, so that cloning a shard
+/// copies pointers only.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shard {
+pub(super) struct Names {
     pub(super) services: HashTable<Arc<ServiceRecords>>,
     /// Labels of namespaces.
     pub(super) namespaces: HashTable<Arc<[u8]>>,
+    /// Namespaces with an object of a source that is unreadable and may be about any name in them; once for each.
+    pub(super) unreadable: HashTable<(Source, Arc<[u8]>)>,
+}
+
+/// What is found by an address, for all addresses whose hashes are congruent; apart from names, whose pointers need not be
+/// copied when an address comes or goes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Addresses {
     /// Address → service that has a name for it; an address may stand here several times.
     pub(super) owners: HashTable<Owner>,
     /// Address → namespace of a pod that has it.
     pub(super) pods: HashTable<(IpAddr, Arc<[u8]>)>,
-    /// Namespaces with an object of a source that is unreadable and may be about any name in them; once for each.
-    pub(super) unreadable: HashTable<(Source, Arc<[u8]>)>,
 }
 
 /// The service by its key's hash, and in octets: 25 of them without padding, 150,000 endpoints have as many of these, and a
@@ -108,14 +111,14 @@ impl Snapshot {
     }
 
     pub(super) fn find(&self, key: &[u8]) -> Option<&Arc<ServiceRecords>> {
-        let (hash, shard) = self.locate(key);
-        shard.services.find(hash, |service| service.key() == key)
+        let (hash, names) = self.names(key);
+        names.services.find(hash, |service| service.key() == key)
     }
 
     /// Is there such a namespace?
     pub fn has_namespace(&self, label: &[u8]) -> bool {
-        let (hash, shard) = self.locate(label);
-        shard
+        let (hash, names) = self.names(label);
+        names
             .namespaces
             .find(hash, |namespace| **namespace == *label)
             .is_some()
@@ -123,14 +126,14 @@ impl Snapshot {
 
     /// The services that have a name for this address.
     pub fn services_at(&self, address: IpAddr) -> impl Iterator<Item = &ServiceRecords> + Clone {
-        let (hash, shard) = self.locate(&address);
-        let owners = shard
+        let (hash, addresses) = self.addresses(address);
+        let owners = addresses
             .owners
             .iter_hash(hash)
             .filter(move |owner| owner.address == address);
         owners.flat_map(move |owner| {
             let hash = u64::from_ne_bytes(owner.service);
-            let services = &self.shards[shard_of(hash)].services;
+            let services = &self.names[shard_of(hash)].services;
             services
                 .iter_hash(hash)
                 .map(AsRef::as_ref)
@@ -142,21 +145,26 @@ impl Snapshot {
 
     /// Does a pod of this namespace have this address?
     pub fn has_pod(&self, namespace: &[u8], address: IpAddr) -> bool {
-        let (hash, shard) = self.locate(&address);
+        let (hash, addresses) = self.addresses(address);
         let same = |(at, of): &(IpAddr, Arc<[u8]>)| *at == address && **of == *namespace;
-        shard.pods.find(hash, same).is_some()
+        addresses.pods.find(hash, same).is_some()
     }
 
     /// Has the namespace an object of this source of which nothing is known but that it exists?
     pub fn has_unreadable(&self, source: Source, namespace: &[u8]) -> bool {
-        let (hash, shard) = self.locate(namespace);
+        let (hash, names) = self.names(namespace);
         let same = |(of, at): &(Source, Arc<[u8]>)| *of == source && **at == *namespace;
-        shard.unreadable.find(hash, same).is_some()
+        names.unreadable.find(hash, same).is_some()
     }
 
-    fn locate(&self, key: &(impl Hash + ?Sized)) -> (u64, &Shard) {
+    fn names(&self, key: &[u8]) -> (u64, &Names) {
         let hash = self.hasher.hash_one(key);
-        (hash, &self.shards[shard_of(hash)])
+        (hash, &self.names[shard_of(hash)])
+    }
+
+    fn addresses(&self, address: IpAddr) -> (u64, &Addresses) {
+        let hash = self.hasher.hash_one(address);
+        (hash, &self.addresses[shard_of(hash)])
     }
 }
 

@@ -180,6 +180,7 @@ fn a_slice_of_no_service_is_no_object() {
         convert(Source::EndpointSlices, &unlabelled.to_string()),
         Ok(Converted {
             key: ObjectKey::new("shop", "web-1.a"),
+            version: None,
             object: None,
             triggered: None,
             ignored: Vec::new()
@@ -326,7 +327,7 @@ fn a_pod_is_its_addresses_while_it_runs() {
 fn the_key_of_a_deleted_object_is_read_from_whatever_else_it_holds() {
     let text = service(json!({"ports": "malformed"})).to_string();
     assert_eq!(
-        key(Source::Services, &text),
+        key(Source::Services, &text).map(|it| it.key),
         Ok(ObjectKey::new("shop", "web"))
     );
 }

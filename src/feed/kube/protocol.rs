@@ -185,7 +185,7 @@ impl Lines {
     pub(super) fn ready(&mut self) -> Result<bool, Error> {
         loop {
             let rest = &self.buffer[self.searched..];
-            let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
+            let Some(length) = memchr::memchr(b'\n', rest) else {
                 self.searched = self.buffer.len();
                 if self.buffer.len() - self.start > MAX_LINE_BYTES {
                     return Err(Error::TooLong);

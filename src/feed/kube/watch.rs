@@ -89,6 +89,15 @@ enum Next {
     Watch(String),
 }
 
+/// What a line of a watch says.
+struct Told {
+    change: Change,
+    /// When that happened for which the object was changed, since 1970.
+    triggered: Option<Duration>,
+    /// The object's resourceVersion, or the bookmark's.
+    version: Option<String>,
+}
+
 /// Why it stopped where it was.
 enum Stop {
     Failed(Failure),
@@ -192,10 +201,16 @@ impl Watch {
             match line {
                 Line::Applied(object) => {
                     objects += 1;
-                    self.sink.send(received, self.applied(object).0).await?;
+                    self.sink
+                        .send(received, self.applied(object).change)
+                        .await?;
                 }
                 // What is deleted while the list is under way.
-                Line::Deleted(object) => self.sink.send(received, self.deleted(object)).await?,
+                Line::Deleted(object) => {
+                    self.sink
+                        .send(received, self.deleted(object).change)
+                        .await?
+                }
                 Line::Error(status) => return Err(Failure::refused(status, None).into()),
                 Line::Bookmark {
                     resource_version: Some(position),
@@ -229,7 +244,7 @@ impl Watch {
             }
             objects += page.items.len();
             for item in page.items {
-                let (change, _) = self.applied(item);
+                let change = self.applied(item).change;
                 self.sink.send(arrived.received, change).await?;
             }
             next = page.next;
@@ -324,26 +339,29 @@ impl Watch {
         line: Line<'_>,
         position: &mut String,
     ) -> Result<(), Stop> {
-        let reached = match &line {
-            Line::Applied(object) | Line::Deleted(object) => protocol::resource_version(object),
+        let Told {
+            change,
+            triggered,
+            version,
+        } = match line {
+            Line::Applied(object) => self.applied(object),
+            Line::Deleted(object) => self.deleted(object),
             Line::Bookmark {
                 resource_version, ..
-            } => resource_version.clone(),
-            Line::Error(_) => None,
+            } => Told {
+                change: Change::Confirmed(self.source),
+                triggered: None,
+                version: resource_version,
+            },
+            Line::Error(status) => return Err(Failure::refused(status, None).into()),
         };
-        let reached = reached.filter(|it| !it.is_empty());
+        let reached = version.filter(|it| !it.is_empty());
         if let Some(reached) = &reached
             && protocol::is_before(reached, position)
         {
             self.doubted = true;
             return Err(Failure::Behind(reached.clone(), position.clone()).into());
         }
-        let (change, triggered) = match line {
-            Line::Applied(object) => self.applied(object),
-            Line::Deleted(object) => (self.deleted(object), None),
-            Line::Bookmark { .. } => (Change::Confirmed(self.source), None),
-            Line::Error(status) => return Err(Failure::refused(status, None).into()),
-        };
         self.audit.changed(&change);
         self.sink
             .send_triggered(received, triggered, change)
@@ -355,36 +373,49 @@ impl Watch {
         Ok(())
     }
 
-    /// What an object says that was created or changed, and when that happened for which it was.
-    fn applied(&self, object: &RawValue) -> (Change, Option<Duration>) {
+    /// What an object says that was created or changed.
+    fn applied(&self, object: &RawValue) -> Told {
         match convert::convert(self.source, object.get()) {
             Ok(converted) => {
                 for ignored in &converted.ignored {
                     self.rejections.ignore(self.source, ignored);
                 }
-                let change = match converted.object {
-                    Some(object) => Change::Apply(self.source, object),
-                    // Whatever stood under this key stands there no longer.
-                    None => Change::Delete(self.source, converted.key),
-                };
-                (change, converted.triggered)
+                Told {
+                    change: match converted.object {
+                        Some(object) => Change::Apply(self.source, object),
+                        // Whatever stood under this key stands there no longer.
+                        None => Change::Delete(self.source, converted.key),
+                    },
+                    triggered: converted.triggered,
+                    version: converted.version,
+                }
             }
             Err(malformed) => {
                 self.rejections.reject(self.source, &malformed);
-                let change = match convert::remnant(self.source, object.get()) {
-                    Some(remnant) => Change::Apply(self.source, remnant),
-                    None => Change::Delete(self.source, malformed.key),
-                };
-                (change, None)
+                Told {
+                    change: match convert::remnant(self.source, object.get()) {
+                        Some(remnant) => Change::Apply(self.source, remnant),
+                        None => Change::Delete(self.source, malformed.key),
+                    },
+                    triggered: None,
+                    version: protocol::resource_version(object),
+                }
             }
         }
     }
 
-    fn deleted(&self, object: &RawValue) -> Change {
-        let key = convert::key(self.source, object.get()).unwrap_or_else(|malformed| {
-            self.rejections.reject(self.source, &malformed);
-            malformed.key
-        });
-        Change::Delete(self.source, key)
+    fn deleted(&self, object: &RawValue) -> Told {
+        let (key, version) = match convert::key(self.source, object.get()) {
+            Ok(converted) => (converted.key, converted.version),
+            Err(malformed) => {
+                self.rejections.reject(self.source, &malformed);
+                (malformed.key, protocol::resource_version(object))
+            }
+        };
+        Told {
+            change: Change::Delete(self.source, key),
+            triggered: None,
+            version,
+        }
     }
 }

@@ -122,7 +122,7 @@ impl<'m> Hosts<'m> {
         let mut count = 0;
         // What is said of a name and a family so far, be it ready or not: a slice has one family, and another slice has
         // the other.
-        let mut told = HashSet::new();
+        let mut told = HashSet::<_, foldhash::fast::RandomState>::default();
         let names = |endpoint: Endpoint<'m>| {
             let named = endpoint.named();
             named.map(|(label, address)| (label, address.is_ipv4()))
