@@ -286,7 +286,8 @@ impl Index {
                 if after.service == slice.service =>
             {
                 let told = after.endpoints().flat_map(held::Endpoint::named);
-                let told: HashSet<_, foldhash::fast::RandomState> = told.map(|(label, _)| label).collect();
+                let told: HashSet<_, foldhash::fast::RandomState> =
+                    told.map(|(label, _)| label).collect();
                 let mut had = slice.ready().flat_map(held::Endpoint::named);
                 let lost = had.any(|(label, _)| !told.contains(&label));
                 (&slice.service, lost)

@@ -98,7 +98,7 @@ struct Shared {
 #[derive(Default)]
 struct Cluster {
     version: u64,
-    objects: BTreeMap<Key, Value>,
+    objects: BTreeMap<Key, Arc<Value>>,
     history: Vec<Happened>,
     /// The history up to here is forgotten.
     forgotten: u64,
@@ -116,7 +116,7 @@ struct Cluster {
 }
 
 /// A version and all objects at that time.
-type Kept = (u64, BTreeMap<Key, Value>);
+type Kept = (u64, BTreeMap<Key, Arc<Value>>);
 
 /// Plural, namespace, name.
 type Key = (String, String, String);
@@ -125,8 +125,8 @@ struct Happened {
     version: u64,
     /// `None` is a bookmark for everybody.
     key: Option<Key>,
-    before: Option<Value>,
-    after: Option<Value>,
+    before: Option<Arc<Value>>,
+    after: Option<Arc<Value>>,
 }
 
 impl ApiServer {
@@ -181,6 +181,7 @@ impl ApiServer {
         let version = cluster.version;
         let mut object = object.clone();
         object["metadata"]["resourceVersion"] = version.to_string().into();
+        let object = Arc::new(object);
         let before = cluster.objects.insert(key.clone(), object.clone());
         cluster.history.push(Happened {
             version,
@@ -199,7 +200,7 @@ impl ApiServer {
         let mut before = cluster.objects.remove(&key).expect("the object exists");
         cluster.version += 1;
         let version = cluster.version;
-        before["metadata"]["resourceVersion"] = version.to_string().into();
+        Arc::make_mut(&mut before)["metadata"]["resourceVersion"] = version.to_string().into();
         cluster.history.push(Happened {
             version,
             key: Some(key),
@@ -633,14 +634,14 @@ impl Cursor {
         if *plural != self.plural {
             return None;
         }
-        let selected = |object: &&Value| is_selected(object, &self.parameters);
+        let selected = |object: &&Arc<Value>| is_selected(object, &self.parameters);
         let before = happened.before.as_ref().filter(selected);
         match (before, happened.after.as_ref().filter(selected)) {
             (None, None) => None,
             (None, Some(after)) => Some(line("ADDED", after)),
             (Some(_), Some(after)) => Some(line("MODIFIED", after)),
             (Some(before), None) => {
-                let mut last = before.clone();
+                let mut last = Value::clone(before);
                 last["metadata"]["resourceVersion"] = happened.version.to_string().into();
                 Some(line("DELETED", &last))
             }
@@ -648,10 +649,14 @@ impl Cursor {
     }
 }
 
-fn of_kind(objects: &BTreeMap<Key, Value>, plural: &str, parameters: &Parameters) -> Vec<Value> {
+fn of_kind(
+    objects: &BTreeMap<Key, Arc<Value>>,
+    plural: &str,
+    parameters: &Parameters,
+) -> Vec<Value> {
     let of_kind = objects.iter().filter(|((it, ..), _)| it == plural);
     let selected = of_kind.filter(|(_, object)| is_selected(object, parameters));
-    selected.map(|(_, object)| object.clone()).collect()
+    selected.map(|(_, object)| Value::clone(object)).collect()
 }
 
 fn line(kind: &str, object: &Value) -> Bytes {
