@@ -164,7 +164,12 @@ impl Bound {
         let mut stop = pin!(stop);
 
         let (index, reader) = Index::new(options::index(&config, feed.sources()));
-        let synced = Synced::new(readiness.clone(), reader.clone(), metrics.index.clone());
+        let synced = Synced::new(
+            readiness.clone(),
+            reader.clone(),
+            metrics.index.clone(),
+            || clock().0,
+        );
         let (events, received) = mpsc::channel(EVENTS);
         // Among the other tasks, changes would wait until a watch has read all that came.
         tasks

@@ -6,6 +6,7 @@ use crate::{
     metrics,
     model::Source,
 };
+use std::time::Instant;
 
 /// Follows the index from publication to publication.
 #[derive(Debug)]
@@ -18,10 +19,15 @@ pub(super) struct Synced {
 
 impl Synced {
     /// Makes the process unready for every source that is fed.
-    pub(super) fn new(readiness: Readiness, reader: Reader, metrics: metrics::Index) -> Self {
+    pub(super) fn new(
+        readiness: Readiness,
+        reader: Reader,
+        metrics: metrics::Index,
+        clock: fn() -> Instant,
+    ) -> Self {
         let sources = reader.load().options().sources.clone();
         let fed: Vec<_> = sources.iter().map(|source| source.name()).collect();
-        metrics.keep(&fed);
+        metrics.keep(&fed, clock);
         let awaited = sources
             .into_iter()
             .map(|source| (source, Some(readiness.wait_for(part(source)))))
@@ -50,8 +56,7 @@ impl Synced {
             );
             let confirmed = index.confirmed(*source);
             if let Some(confirmed) = confirmed.filter(|_| snapshot.options().staleness.is_some()) {
-                let age = published.at.saturating_duration_since(confirmed);
-                self.metrics.set_age(source.name(), age);
+                self.metrics.confirmed(source.name(), confirmed);
             }
             self.metrics
                 .set_repairs(source.name(), index.repaired(*source));
@@ -100,7 +105,8 @@ mod tests {
         let (mut index, reader) = Index::new(options);
         let (readiness, registry) = (Readiness::default(), &mut <_>::default());
         let metrics = Metrics::new(registry).index;
-        let mut synced = Synced::new(readiness.clone(), reader, metrics);
+        let now = || tokio::time::Instant::now().into_std();
+        let mut synced = Synced::new(readiness.clone(), reader, metrics, now);
         let (started, done) = (Change::ListStarted, Change::ListDone);
         let lost = Change::Lost(Source::Services);
         for (change, ready) in [
@@ -118,7 +124,7 @@ mod tests {
                 &Published {
                     received: &[],
                     triggered: &[],
-                    at: tokio::time::Instant::now().into_std(),
+                    at: now(),
                     since_1970: Duration::ZERO,
                     rebuilt,
                 },

@@ -9,9 +9,6 @@ use tokio::sync::mpsc;
 /// publishes some eighty times, and an event waits for at most this many others.
 const BATCH: usize = 256;
 
-/// How often at least somebody hears how old the index is.
-const TICK: Duration = Duration::from_secs(1);
-
 /// A batch of events that has become visible to readers.
 #[derive(Debug)]
 pub struct Published<'b> {
@@ -29,7 +26,7 @@ pub struct Published<'b> {
 }
 
 /// Applies events until the channel closes. `clock` gives the time now, and the time since 1970; `published` is told
-/// of each batch, and every second, and may look at the index.
+/// of each batch, and of what becomes visible because time has passed, and may look at the index.
 pub async fn follow(
     mut index: Index,
     mut events: mpsc::Receiver<Event>,
@@ -40,13 +37,17 @@ pub async fn follow(
     let mut received = Vec::with_capacity(BATCH);
     let mut triggered = Vec::new();
     loop {
-        let tick = clock().0 + TICK;
-        let wake = index.next_deadline().map_or(tick, |it| it.min(tick));
+        let deadline = async {
+            match index.next_deadline() {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             count = events.recv_many(&mut batch, BATCH) => if count == 0 {
                 return;
             },
-            () = tokio::time::sleep_until(wake.into()) => {}
+            () = deadline => {}
         }
         received.clear();
         triggered.clear();

@@ -1,11 +1,14 @@
 //! The index as its writer counts it: objects, rebuilds, and the time from an event to its answer.
 
-use super::source::SOURCES;
+use super::{age::Ages, source::SOURCES};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 type Labels = [(&'static str, &'static str); 1];
 
@@ -14,7 +17,7 @@ type Labels = [(&'static str, &'static str); 1];
 pub struct Index {
     objects: Family<Labels, Gauge>,
     synced: Family<Labels, Gauge>,
-    age: Family<Labels, Gauge<f64, AtomicU64>>,
+    ages: Arc<Ages>,
     repairs: Family<Labels, Counter>,
     rebuilds: Counter,
     publications: Counter,
@@ -40,14 +43,10 @@ impl Index {
         for source in SOURCES {
             drop(repairs.get_or_create(&[("source", source)]));
         }
-        let age = Family::<Labels, Gauge<f64, AtomicU64>>::default();
-        for source in SOURCES {
-            age.get_or_create(&[("source", source)]).set(f64::NAN);
-        }
         let index = Self {
             objects: gauges(),
             synced: gauges(),
-            age,
+            ages: Arc::default(),
             repairs,
             rebuilds: Counter::default(),
             publications: Counter::default(),
@@ -64,12 +63,7 @@ impl Index {
             "Whether a source is listed whole and can be relied on",
             index.synced.clone(),
         );
-        registry.register_with_unit(
-            "index_age",
-            "Time since the last event, bookmark or list, by source",
-            Unit::Seconds,
-            index.age.clone(),
-        );
+        registry.register_collector(Box::new(Arc::clone(&index.ages)));
         registry.register(
             "index_repairs",
             "Objects that were not as a consistent list had them, by source",
@@ -100,12 +94,13 @@ impl Index {
         index
     }
 
-    /// Leaves only the sources that are fed: the others would stand there as not synced for ever.
-    pub fn keep(&self, fed: &[&'static str]) {
+    /// Leaves only the sources that are fed: the others would stand there as not synced for ever. `clock` tells how old
+    /// they are.
+    pub fn keep(&self, fed: &[&'static str], clock: fn() -> Instant) {
+        self.ages.keep(fed, clock);
         for source in SOURCES.iter().filter(|source| !fed.contains(source)) {
             self.objects.remove(&[("source", source)]);
             self.synced.remove(&[("source", source)]);
-            self.age.remove(&[("source", source)]);
             self.repairs.remove(&[("source", source)]);
         }
     }
@@ -119,10 +114,9 @@ impl Index {
         self.synced.get_or_create(&labels).set(known.into());
     }
 
-    /// Sets how long ago a source was last confirmed.
-    pub fn set_age(&self, source: &'static str, age: Duration) {
-        let age_of = self.age.get_or_create(&[("source", source)]);
-        age_of.set(age.as_secs_f64());
+    /// Notes when a source was last confirmed.
+    pub fn confirmed(&self, source: &'static str, at: Instant) {
+        self.ages.confirm(source, at);
     }
 
     /// Sets how many objects were repaired since the start.

@@ -1,6 +1,7 @@
 //! Every metric family: its name, its labels, its help text, and the handles that the parts count with. Handles exist
 //! before the first query; label values are fixed texts, never a client's. It knows no part.
 
+mod age;
 mod connections;
 mod feed;
 mod forward;

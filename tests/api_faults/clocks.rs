@@ -30,7 +30,7 @@ async fn k9_a_wall_clock_that_jumps_by_an_hour_changes_no_answer_no_age_and_no_r
                     replies.push(world.reply(&ask).unwrap());
                 }
                 assert_eq!(world.ask("none.shop"), "NXDOMAIN");
-                for age in world.said().age.values() {
+                for age in world.ages().values() {
                     assert!(*age <= Duration::from_secs(61), "{age:?}");
                 }
             }

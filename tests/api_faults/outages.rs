@@ -51,7 +51,7 @@ async fn k2_an_api_server_that_goes_down_is_served_from_what_was_known_with_its_
             assert_eq!(world.ask("db-0.db.shop"), format!("{DB}{}", stale[0]));
             assert_eq!(world.ask("none.shop"), format!("NXDOMAIN{}", stale[1]));
         }
-        for age in world.said().age.values() {
+        for age in world.ages().values() {
             assert!(age.abs_diff(Duration::from_secs(second)) <= Duration::from_secs(1));
         }
         seconds(1).await;
@@ -93,7 +93,7 @@ async fn a_quiet_cluster_is_never_stale() {
     for _ in 0..600 {
         seconds(1).await;
         assert_eq!(world.ask("db-0.db.shop"), DB);
-        for age in world.said().age.values() {
+        for age in world.ages().values() {
             assert!(*age <= Duration::from_secs(61), "{age:?}");
         }
     }
@@ -197,5 +197,5 @@ async fn k24_a_server_that_asks_to_wait_is_left_alone_for_so_long() {
         .fault("services", |faults| faults.refuse = None);
     let took = world.until("new.shop", "NOERROR 10.96.0.31").await;
     assert!(took <= Duration::from_secs(30), "{took:?}");
-    assert!(world.said().age[&Source::Services] <= Duration::from_secs(1));
+    assert!(world.ages()[&Source::Services] <= Duration::from_secs(1));
 }

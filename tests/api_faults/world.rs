@@ -45,7 +45,6 @@ pub(crate) struct Choices {
 /// What the index said of each source after its last publication.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
-    pub(crate) age: BTreeMap<Source, Duration>,
     pub(crate) confirmed: BTreeMap<Source, std::time::Instant>,
     pub(crate) repaired: BTreeMap<Source, u64>,
     pub(crate) publications: usize,
@@ -116,7 +115,6 @@ impl World {
             said.lag = said.lag.max(waited.max().unwrap_or_default());
             for source in &sources {
                 if let Some(confirmed) = index.confirmed(*source) {
-                    said.age.insert(*source, published.at - confirmed);
                     said.confirmed.insert(*source, confirmed);
                 }
                 said.repaired.insert(*source, index.repaired(*source));
@@ -216,6 +214,16 @@ impl World {
 
     pub(crate) fn said(&self) -> Said {
         self.said.lock().unwrap().clone()
+    }
+
+    /// How long ago each source was last confirmed.
+    pub(crate) fn ages(&self) -> BTreeMap<Source, Duration> {
+        let now = Instant::now().into_std();
+        let confirmed = self.said().confirmed;
+        confirmed
+            .into_iter()
+            .map(|(source, at)| (source, now - at))
+            .collect()
     }
 }
 
