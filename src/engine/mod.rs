@@ -9,6 +9,7 @@
 mod chase;
 mod exchange;
 mod identity;
+mod warm;
 
 pub use crate::cache::Recent;
 pub use identity::Identity;
@@ -132,6 +133,11 @@ impl Engine {
 }
 
 impl View<'_> {
+    /// Reads ahead for the queries in these packets, which are asked next.
+    pub fn warm<'p>(&self, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
+        warm::warm(&self.snapshot, packets);
+    }
+
     /// Answers without waiting, allocating or locking, if that can be done.
     pub fn answer_now(&mut self, asked: &Asked<'_>, now: Instant, out: &mut [u8]) -> Now {
         let exchange = Exchange {

@@ -107,6 +107,28 @@ impl ServiceRecords {
         &self.key
     }
 
+    /// Reads this itself, for nothing but that it was read.
+    pub(super) fn touch(&self) -> usize {
+        self.key.len() ^ self.own_a.len() ^ self.hosts.len() ^ self.ports.len()
+    }
+
+    /// The same of what it points to.
+    pub(super) fn touch_content(&self) -> usize {
+        let port = self.ports.first().and_then(|port| port.port.name.as_ref());
+        let port = port.and_then(|name| name.as_bytes().first());
+        let octets = [
+            self.key.first(),
+            self.own_a.first(),
+            self.host_a.first(),
+            port,
+        ];
+        octets
+            .into_iter()
+            .flatten()
+            .map(|it| usize::from(*it))
+            .sum()
+    }
+
     /// What the name leads to.
     pub const fn kind(&self) -> &Kind {
         &self.kind

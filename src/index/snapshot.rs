@@ -5,7 +5,7 @@ use super::{Options, records::ServiceRecords};
 use crate::model::Source;
 use arc_swap::ArcSwap;
 use hashbrown::HashTable;
-use std::{hash::BuildHasher, net::IpAddr, sync::Arc};
+use std::{hash::BuildHasher, hint::black_box, net::IpAddr, sync::Arc};
 
 /// Into how many shards names are cut, and addresses. A change clones the shards that it touches (40 services each at
 /// 10,000) and the lists of them; `docs/decisions/0003-snapshot-grain.md` says why.
@@ -113,6 +113,32 @@ impl Snapshot {
     pub(super) fn find(&self, key: &[u8]) -> Option<&Arc<ServiceRecords>> {
         let (hash, names) = self.names(key);
         names.services.find(hash, |service| service.key() == key)
+    }
+
+    /// The hash of a service's two labels, for [`Self::warm`].
+    pub fn service_hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// Reads of services with these hashes what answers begin with, of at most 64 of them. The reads of one step do not
+    /// wait for each other, only for those of the step before.
+    pub fn warm(&self, hashes: impl Iterator<Item = u64>) {
+        let mut at = [0; 64];
+        let mut count = 0;
+        for (slot, hash) in at.iter_mut().zip(hashes) {
+            *slot = hash;
+            count += 1;
+        }
+        let mut found = [None; 64];
+        for (slot, hash) in found.iter_mut().zip(&at[..count]) {
+            // The first of several in one group is as good as the right one: it is right nearly always.
+            *slot = self.names[shard_of(*hash)].services.find(*hash, |_| true);
+        }
+        for step in [ServiceRecords::touch as fn(&_) -> usize, ServiceRecords::touch_content] {
+            for records in found[..count].iter().flatten() {
+                black_box(step(records));
+            }
+        }
     }
 
     /// Is there such a namespace?

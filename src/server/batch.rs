@@ -77,6 +77,12 @@ impl Batch {
         self.received.is_empty()
     }
 
+    /// What was received.
+    pub(super) fn packets(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let received = self.received.iter().zip(&self.packets);
+        received.map(|((_, len), packet)| packet.get(..*len).unwrap_or_default())
+    }
+
     /// Gives each datagram, with room for a reply, to `answer`, which says how long the reply is if there is one.
     pub(super) fn answer_each(
         &mut self,

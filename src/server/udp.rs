@@ -124,6 +124,7 @@ impl Worker {
 
     fn answer(&mut self, batch: &mut Batch, now: Instant) {
         let mut view = self.shared.engine.view(Some(&mut self.recent));
+        view.warm(batch.packets());
         batch.answer_each(|ends, packet, out| {
             if packet.len() > usize::from(MAX_UDP_PAYLOAD) {
                 self.shared.metrics.udp_oversized.inc();

@@ -1,0 +1,101 @@
+//! What a batch of queries will read in the index, brought into the processor's caches for all of them at once: one after
+//! the other, each would wait for memory several times. It answers nothing, and what it takes for a service's name may be none.
+
+use crate::{index::Snapshot, wire::HEADER_LEN};
+
+/// With fewer, there is nothing to wait for at once.
+const WORTH_IT: usize = 4;
+/// Labels of a name that are looked at; the longest search path stays well below.
+const MAX_LABELS: usize = 32;
+/// Longest `<service>.<namespace>`, each with its length in front.
+const MAX_KEY_LEN: usize = 2 * 64;
+
+/// Touches the records of the services below which the queries' names seem to be.
+pub(super) fn warm<'p>(snapshot: &Snapshot, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
+    if packets.len() < WORTH_IT {
+        return;
+    }
+    let zone_labels = snapshot.options().zone.label_count();
+    let mut key = [0; MAX_KEY_LEN];
+    snapshot.warm(packets.filter_map(|packet| {
+        let len = service_key(packet, zone_labels, &mut key)?;
+        Some(snapshot.service_hash(key.get(..len)?))
+    }));
+}
+
+/// Finds `<service>.<namespace>` in `….<service>.<namespace>.svc.<zone>`, and writes it in lower case; the zone's labels are
+/// only counted.
+fn service_key(packet: &[u8], zone_labels: usize, key: &mut [u8; MAX_KEY_LEN]) -> Option<usize> {
+    let mut starts = [0; MAX_LABELS];
+    let (mut count, mut at) = (0, HEADER_LEN);
+    loop {
+        match *packet.get(at)? {
+            0 => break,
+            len @ 1..=63 => {
+                *starts.get_mut(count)? = at;
+                count += 1;
+                at += usize::from(len) + 1;
+            }
+            _ => return None,
+        }
+    }
+    let svc = count.checked_sub(zone_labels + 1)?;
+    let (from, to) = (starts[svc.checked_sub(2)?], starts[svc]);
+    if !packet.get(to..to + 4)?.eq_ignore_ascii_case(b"\x03svc") {
+        return None;
+    }
+    let found = packet.get(from..to)?;
+    let key = key.get_mut(..found.len())?;
+    key.copy_from_slice(found);
+    key.make_ascii_lowercase();
+    Some(key.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key_of(labels: &[&str]) -> Option<Vec<u8>> {
+        let mut packet = vec![0; HEADER_LEN];
+        for label in labels {
+            packet.push(label.len() as u8);
+            packet.extend_from_slice(label.as_bytes());
+        }
+        packet.extend([0, 0, 1, 0, 1]);
+        let mut key = [0; MAX_KEY_LEN];
+        service_key(&packet, 2, &mut key).map(|len| key[..len].to_vec())
+    }
+
+    #[test]
+    fn the_service_of_a_name_is_found_wherever_it_stands_in_it() {
+        let web = Some(b"\x03web\x04shop".to_vec());
+        for name in [
+            &["web", "shop", "svc", "cluster", "local"][..],
+            &["Web", "SHOP", "SVC", "cluster", "local"],
+            &["web-0", "web", "shop", "svc", "cluster", "local"],
+            &["_http", "_tcp", "web", "shop", "svc", "cluster", "local"],
+        ] {
+            assert_eq!(key_of(name), web, "{name:?}");
+        }
+        for name in [
+            &["www", "example", "com"][..],
+            &["shop", "svc", "cluster", "local"],
+            &["a", "b", "pod", "cluster", "local"],
+            &[],
+            &["x"; 40],
+        ] {
+            assert_eq!(key_of(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_does_not_end_or_is_compressed_has_none() {
+        let mut key = [0; MAX_KEY_LEN];
+        for end in [&[][..], &[0xC0, 0x0C], &[5, b'a'], &[0xFF]] {
+            let mut packet = vec![0; HEADER_LEN];
+            packet.extend_from_slice(b"\x03web\x04shop\x03svc");
+            packet.extend_from_slice(end);
+            assert_eq!(service_key(&packet, 0, &mut key), None, "{end:?}");
+        }
+    }
+}
