@@ -15,8 +15,8 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
     let mut stage = Stage::start().await;
     stage.others = vec![coredns_with_cache(&stage.control_plane).await];
     let directory = TempDir::new().unwrap();
-    let [json, series, picture] =
-        ["gap.json", "gap.prom", "gap.svg"].map(|it| directory.path().join(it));
+    let [json, series, picture, png] =
+        ["gap.json", "gap.prom", "gap.svg", "gap.png"].map(|it| directory.path().join(it));
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
     command
         .env_clear()
@@ -28,6 +28,8 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
         .arg(&json)
         .arg("--svg")
         .arg(&picture)
+        .arg("--png")
+        .arg(&png)
         .arg("--prometheus")
         .arg(&series);
     for resolver in stage.resolvers() {
@@ -58,6 +60,9 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
         .matches(&format!(": {PODS} changes</text>"))
         .count();
     assert!(lines >= 4, "{timeline}");
+    let octets = fs::read(png).unwrap();
+    let drawn = tiny_skia::Pixmap::decode_png(&octets).unwrap();
+    assert_eq!(drawn.width(), 2 * 760);
     let series = fs::read_to_string(series).unwrap();
     let counted = series
         .lines()
