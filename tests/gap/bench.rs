@@ -31,14 +31,23 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
         .arg("--png")
         .arg(&png)
         .arg("--prometheus")
-        .arg(&series);
+        .arg(&series)
+        .args(["--fail", "p99>10s", "--fail", "loss>50%"]);
     for resolver in stage.resolvers() {
         command.args(["--server", &resolver.address.to_string()]);
     }
     let output = command.output().await.unwrap();
     let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
-    assert!(output.status.success(), "{}", text(output.stderr));
-    println!("{}", text(output.stdout));
+    assert_eq!(output.status.code(), Some(3), "{}", text(output.stderr));
+    let said = text(output.stdout);
+    println!("{said}");
+    let failed: Vec<_> = said.lines().filter(|it| it.starts_with("FAILED")).collect();
+    let cached = stage.resolvers().nth(1).unwrap().address;
+    let expected = format!("FAILED {cached}: p99>10s: it was ");
+    let [one] = &failed[..] else {
+        panic!("{failed:?}");
+    };
+    assert!(one.starts_with(&expected), "{one}");
 
     let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     let [gapless, cached] = &report["servers"].as_array().unwrap()[..] else {
