@@ -44,7 +44,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("server", &["engine", "lifecycle", "metrics", "wire"]),
     ("admin", &["lifecycle", "metrics"]),
     // It asks, and serves nobody.
-    ("bench", &["forward", "lifecycle", "server", "wire"]),
+    (
+        "bench",
+        &["forward", "lifecycle", "model", "server", "wire"],
+    ),
 ];
 
 /// They put the rest together, and nobody names them.

@@ -1,11 +1,11 @@
 //! Runs what `gapless bench` was told: flags become options, files are read and written, and a person sees how far it is.
 
+mod gap;
 mod progress;
 
 use crate::{
     bench::{
         conditions::{self, Condition, Figures},
-        gap::{self, Create},
         load::{self, Histograms, Live, Options, Pace},
         output,
         questions::{self, Order, Question},
@@ -13,8 +13,7 @@ use crate::{
         resolve::{self, Conf},
         schedule::{Arrivals as Times, Spacing},
     },
-    cli::bench::{Arrivals, Bench, Compare, Gap, Load, Resolve},
-    feed::kube::{Credentials, connect},
+    cli::bench::{Arrivals, Bench, Compare, Load, Resolve},
     forward::{Roots, Transport},
     lifecycle::Drain,
     wire::NameKey,
@@ -22,7 +21,7 @@ use crate::{
 use anyhow::Context as _;
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -42,7 +41,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<ExitCode> {
         match bench {
             Bench::Load(flags) => load(flags).await,
             Bench::Resolve(flags) => resolve(flags).await,
-            Bench::Gap(flags) => gap(flags).await,
+            Bench::Gap(flags) => gap::gap(flags).await,
             Bench::Compare(flags) => compare(flags),
         }
     });
@@ -192,18 +191,21 @@ fn write(
     began: SystemTime,
 ) -> anyhow::Result<()> {
     let files = &flags.files;
-    let put = |path: &Option<_>, make: &dyn Fn() -> Vec<u8>| match path {
-        Some(path) => {
-            let path: &std::path::PathBuf = path;
-            fs::write(path, make()).with_context(|| path.display().to_string())
-        }
+    let picture = || output::picture(report);
+    put(&files.json, || output::json(report).into())?;
+    put(&files.csv, || output::csv(report).into())?;
+    put(&files.svg, || picture().svg().into())?;
+    put(&files.png, || picture().png())?;
+    put(&files.html, || output::html(report).into())?;
+    put(&files.hdr, || output::hdr(histograms, began))
+}
+
+/// Writes a file that was asked for.
+fn put(path: &Option<PathBuf>, make: impl FnOnce() -> Vec<u8>) -> anyhow::Result<()> {
+    match path {
+        Some(path) => fs::write(path, make()).with_context(|| path.display().to_string()),
         None => Ok(()),
-    };
-    put(&files.json, &|| output::json(report).into())?;
-    put(&files.csv, &|| output::csv(report).into())?;
-    put(&files.svg, &|| output::svg(report).into())?;
-    put(&files.html, &|| output::html(report).into())?;
-    put(&files.hdr, &|| output::hdr(histograms, began))
+    }
 }
 
 const fn spacing(arrivals: Arrivals) -> Spacing {
@@ -250,67 +252,10 @@ async fn resolve(flags: &Resolve) -> anyhow::Result<ExitCode> {
         resolved = resolve::run(options, stop.clone()) => resolved?,
         () = on_interrupt(&stop) => unreachable!("it waits for the run's end"),
     };
-    if let Some(path) = &flags.json {
-        let text = serde_json::to_string_pretty(&resolved)? + "\n";
-        fs::write(path, text).with_context(|| path.display().to_string())?;
-    }
+    let text = serde_json::to_string_pretty(&resolved)? + "\n";
+    put(&flags.json, || text.into())?;
     print(&output::resolved(&resolved));
     Ok(verdict(&flags.fail, &[resolved], stop.is_cancelled()))
-}
-
-async fn gap(flags: &Gap) -> anyhow::Result<ExitCode> {
-    let servers = flags.server.iter().map(|server| match server.transport {
-        Transport::Plain => Ok(server.address),
-        _ => anyhow::bail!("--server: {server}: they are asked over UDP"),
-    });
-    let servers = servers.collect::<anyhow::Result<_>>()?;
-    NameKey::from_text(&flags.cluster_domain)?;
-    let credentials = Credentials {
-        kubeconfig: flags.kubeconfig.clone(),
-        context: flags.context.clone(),
-        environment: std::env::vars().collect(),
-    };
-    let namespace = match flags.create {
-        Some(_) => flags
-            .namespace
-            .clone()
-            .or_else(|| Some("default".to_owned())),
-        None => flags.namespace.clone(),
-    };
-    let name = format!("gapless-bench-{}", std::process::id());
-    let options = gap::Options {
-        client: connect(&credentials).await?,
-        namespace,
-        selector: match flags.create {
-            Some(_) => Some(format!("app.kubernetes.io/name={name}")),
-            None => flags.selector.clone(),
-        },
-        domain: flags.cluster_domain.clone(),
-        servers,
-        every: flags.every,
-        duration: flags.duration,
-        create: flags.create.map(|pods| Create {
-            name,
-            pods: pods.into(),
-            image: flags.image.clone(),
-        }),
-    };
-    let stop = Drain::new();
-    let measured = tokio::select! {
-        measured = gap::run(options, stop.clone()) => measured?,
-        () = on_interrupt(&stop) => unreachable!("it waits for the run's end"),
-    };
-    for (path, text) in [
-        (&flags.json, output::gap_json(&measured)),
-        (&flags.prometheus, output::gap_prometheus(&measured)),
-        (&flags.svg, output::gap_svg(&measured)),
-    ] {
-        if let Some(path) = path {
-            fs::write(path, text).with_context(|| path.display().to_string())?;
-        }
-    }
-    print(&output::gap(&measured));
-    Ok(verdict(&flags.fail, &measured, false))
 }
 
 fn compare(flags: &Compare) -> anyhow::Result<ExitCode> {
@@ -326,10 +271,9 @@ fn compare(flags: &Compare) -> anyhow::Result<ExitCode> {
     ));
     let changes = report::changes(&earlier, &later);
     print(&output::changes(&changes));
-    if let Some(path) = &flags.html {
-        let page = output::html_of_two(&earlier, &later, &changes);
-        fs::write(path, page).with_context(|| path.display().to_string())?;
-    }
+    put(&flags.html, || {
+        output::html_of_two(&earlier, &later, &changes).into()
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

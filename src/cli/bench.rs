@@ -21,7 +21,7 @@ pub enum Bench {
     Load(Box<Load>),
     /// Look names up as a program in a pod does, and say how long each takes
     Resolve(Resolve),
-    /// Follow the pods of a cluster, and say how long each server lacks their names
+    /// Follow the pods of a cluster, or a directory of manifests, and say how long each server lacks their names
     Gap(Box<Gap>),
     /// Compare two reports of `load --json`
     Compare(Compare),
@@ -144,6 +144,9 @@ pub struct Files {
     /// Write pictures of latency and rate
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// Write the same pictures as PNG
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
     /// Write the report as one page with its pictures
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -200,6 +203,10 @@ pub struct Gap {
     #[arg(long, required = true, value_name = "ADDR", value_parser = |text: &str| Upstream.flag(text))]
     pub server: Vec<Server>,
 
+    /// Follow a directory of manifests instead of a cluster; with --create, write a file there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context", "selector", "image"])]
+    pub manifests: Option<PathBuf>,
+
     /// Kubeconfig of the cluster; without it: in-cluster credentials, else KUBECONFIG or ~/.kube/config
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -244,9 +251,13 @@ pub struct Gap {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Write the timeline as a picture: when the API told of a change, and how long after it each server did
+    /// Write the timeline as a picture: when each change was, and how long after it each server told of it
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+
+    /// Write the same picture as PNG
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
 
     /// Write the series probes_dns_propagation_seconds, for the text files of Prometheus's node exporter
     #[arg(long, value_name = "FILE")]

@@ -13,6 +13,7 @@ mod crowd;
 mod demo;
 mod ending;
 mod following;
+mod gap;
 #[path = "../support/load.rs"]
 #[allow(unreachable_pub, reason = "it is shared")]
 mod load;

@@ -9,6 +9,7 @@ use std::{
     process::{Command, Output, Stdio},
     time::Duration,
 };
+use tiny_skia::{ColorU8, Pixmap};
 
 fn bench(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
@@ -33,9 +34,9 @@ fn a_run_prints_a_table_and_writes_json_csv_and_histograms() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name).display().to_string();
     let (json, csv, hdr) = (file("a.json"), file("a.csv"), file("a.hlog"));
-    let (svg, html) = (file("a.svg"), file("a.html"));
+    let (svg, png, html) = (file("a.svg"), file("a.png"), file("a.html"));
     let files = ["--json", &json, "--csv", &csv, "--hdr", &hdr];
-    let pictures = ["--svg", &svg, "--html", &html];
+    let pictures = ["--svg", &svg, "--png", &png, "--html", &html];
     let load = [
         "--server",
         &address,
@@ -86,7 +87,20 @@ fn a_run_prints_a_table_and_writes_json_csv_and_histograms() {
     assert_eq!((rows[1][column("span")], sent), ("run", 200));
 
     let drawn = fs::read_to_string(svg).unwrap();
-    assert_eq!(drawn.matches("<svg ").count(), 4, "a picture of three");
+    assert_eq!(drawn.matches("font-weight").count(), 3, "titles");
+    let drawn = Pixmap::decode_png(&fs::read(png).unwrap()).unwrap();
+    // Three charts with legends of one, two and two lines, each pixel twice as fine.
+    let height = 2 * (3 * 340 + 5 * 16 + 3 * 10);
+    assert_eq!((drawn.width(), drawn.height()), (2 * 760, height));
+    for (what, [red, green, blue]) in [
+        ("paper", [255, 255, 255]),
+        ("letters", [0, 0, 0]),
+        ("a line", [0x00, 0x72, 0xb2]),
+    ] {
+        let wanted = ColorU8::from_rgba(red, green, blue, 255).premultiply();
+        let count = drawn.pixels().iter().filter(|it| **it == wanted).count();
+        assert!(count > 1000, "{what}: {count} pixels");
+    }
     let page = fs::read_to_string(html).unwrap();
     assert!(page.contains("<svg ") && page.contains(&address) && page.ends_with("</html>\n"));
 

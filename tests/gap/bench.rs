@@ -15,8 +15,8 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
     let mut stage = Stage::start().await;
     stage.others = vec![coredns_with_cache(&stage.control_plane).await];
     let directory = TempDir::new().unwrap();
-    let [json, series, picture] =
-        ["gap.json", "gap.prom", "gap.svg"].map(|it| directory.path().join(it));
+    let [json, series, picture, png] =
+        ["gap.json", "gap.prom", "gap.svg", "gap.png"].map(|it| directory.path().join(it));
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
     command
         .env_clear()
@@ -28,15 +28,26 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
         .arg(&json)
         .arg("--svg")
         .arg(&picture)
+        .arg("--png")
+        .arg(&png)
         .arg("--prometheus")
-        .arg(&series);
+        .arg(&series)
+        .args(["--fail", "p99>10s", "--fail", "loss>50%"]);
     for resolver in stage.resolvers() {
         command.args(["--server", &resolver.address.to_string()]);
     }
     let output = command.output().await.unwrap();
     let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
-    assert!(output.status.success(), "{}", text(output.stderr));
-    println!("{}", text(output.stdout));
+    assert_eq!(output.status.code(), Some(3), "{}", text(output.stderr));
+    let said = text(output.stdout);
+    println!("{said}");
+    let failed: Vec<_> = said.lines().filter(|it| it.starts_with("FAILED")).collect();
+    let cached = stage.resolvers().nth(1).unwrap().address;
+    let expected = format!("FAILED {cached}: p99>10s: it was ");
+    let [one] = &failed[..] else {
+        panic!("{failed:?}");
+    };
+    assert!(one.starts_with(&expected), "{one}");
 
     let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     let [gapless, cached] = &report["servers"].as_array().unwrap()[..] else {
@@ -58,6 +69,9 @@ async fn bench_gap_rolls_a_set_out_sees_what_a_cache_remembers_and_takes_all_of_
         .matches(&format!(": {PODS} changes</text>"))
         .count();
     assert!(lines >= 4, "{timeline}");
+    let octets = fs::read(png).unwrap();
+    let drawn = tiny_skia::Pixmap::decode_png(&octets).unwrap();
+    assert_eq!(drawn.width(), 2 * 760);
     let series = fs::read_to_string(series).unwrap();
     let counted = series
         .lines()

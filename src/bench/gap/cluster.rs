@@ -1,6 +1,9 @@
 //! The cluster's side: what its pods' names are and since when, and a StatefulSet of our own. It asks no DNS server.
 
-use super::{Progress, SETTLED_WITHIN};
+use super::{
+    Fact,
+    rolling::{Create, PAUSE, Rolling},
+};
 use crate::lifecycle::Drain;
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
@@ -13,14 +16,10 @@ use kube::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use std::{net::IpAddr, time::Duration};
 use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep, timeout},
+    sync::mpsc,
+    time::{Instant, sleep},
 };
-
-/// Between a watch that ended and the next list.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Of a pod what its name and address are read from: all of a pod's types are 2 MiB of a binary.
 type Pod = Object<PodSpec, PodStatus>;
@@ -48,19 +47,6 @@ struct PodCondition {
 
 fn resource(group: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind))
-}
-
-/// A name's address by the API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fact {
-    /// The whole name.
-    pub(super) name: String,
-    /// None, if the pod is not ready, or is being deleted.
-    pub(super) address: Option<IpAddr>,
-    /// When the API's word of it came.
-    pub(super) at: Instant,
-    /// Was it so before we looked?
-    pub(super) is_old: bool,
 }
 
 /// Which pods.
@@ -100,119 +86,92 @@ impl Pods {
             None => Api::all_with(client, &pods),
         }
     }
-}
 
-/// Tells of every pod, and of every change, until nobody listens. Only the first list may fail.
-pub(super) async fn follow(pods: &Pods, facts: mpsc::Sender<Fact>) -> anyhow::Result<()> {
-    let api = pods.api();
-    let selector = pods.selector.clone().unwrap_or_default();
-    let mut is_first = true;
-    loop {
-        let listed = api.list(&ListParams::default().labels(&selector)).await;
-        let listed = match listed {
-            Err(error) if is_first => return Err(error).context("cannot list pods"),
-            Err(error) => {
-                tracing::warn!(%error, "cannot list pods; trying again");
-                sleep(PAUSE).await;
-                continue;
-            }
-            Ok(listed) => listed,
-        };
-        let version = listed.metadata.resource_version.unwrap_or_default();
-        for pod in &listed.items {
-            if let Some(fact) = pods.fact(pod, is_first, false)
-                && facts.send(fact).await.is_err()
-            {
-                return Ok(());
-            }
-        }
-        is_first = false;
-        let params = WatchParams::default().labels(&selector);
-        let watching = api.watch(&params, &version);
-        let mut events = std::pin::pin!(match watching.await {
-            Ok(events) => events,
-            Err(_) => continue,
-        });
-        while let Ok(Some(event)) = events.try_next().await {
-            let fact = match &event {
-                WatchEvent::Added(pod) | WatchEvent::Modified(pod) => pods.fact(pod, false, false),
-                WatchEvent::Deleted(pod) => pods.fact(pod, false, true),
-                WatchEvent::Bookmark(_) => None,
-                WatchEvent::Error(_) => break,
+    /// Tells of every pod, and of every change, until nobody listens. Only the first list may fail.
+    pub(super) async fn follow(&self, facts: mpsc::Sender<Fact>) -> anyhow::Result<()> {
+        let api = self.api();
+        let selector = self.selector.clone().unwrap_or_default();
+        let mut is_first = true;
+        loop {
+            let listed = api.list(&ListParams::default().labels(&selector)).await;
+            let listed = match listed {
+                Err(error) if is_first => return Err(error).context("cannot list pods"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot list pods; trying again");
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                Ok(listed) => listed,
             };
-            if let Some(fact) = fact
-                && facts.send(fact).await.is_err()
-            {
-                return Ok(());
+            let version = listed.metadata.resource_version.unwrap_or_default();
+            for pod in &listed.items {
+                if let Some(fact) = self.fact(pod, is_first, false)
+                    && facts.send(fact).await.is_err()
+                {
+                    return Ok(());
+                }
             }
+            is_first = false;
+            let params = WatchParams::default().labels(&selector);
+            let watching = api.watch(&params, &version);
+            let mut events = std::pin::pin!(match watching.await {
+                Ok(events) => events,
+                Err(_) => continue,
+            });
+            while let Ok(Some(event)) = events.try_next().await {
+                let fact = match &event {
+                    WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
+                        self.fact(pod, false, false)
+                    }
+                    WatchEvent::Deleted(pod) => self.fact(pod, false, true),
+                    WatchEvent::Bookmark(_) => None,
+                    WatchEvent::Error(_) => break,
+                };
+                if let Some(fact) = fact
+                    && facts.send(fact).await.is_err()
+                {
+                    return Ok(());
+                }
+            }
+            sleep(PAUSE).await;
         }
-        sleep(PAUSE).await;
     }
 }
 
-/// A StatefulSet that is rolled out, has its pods deleted one by one, and is taken away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Create {
-    /// Its name, and its service's.
-    pub name: String,
-    /// How many pods.
-    pub pods: i32,
-    /// Their image: it has to do nothing.
-    pub image: String,
-}
-
-impl Create {
-    /// Rolls it out and takes it away; in any case, when asked to stop, too.
-    pub(super) async fn roll_out(
-        self,
-        pods: &Pods,
-        progress: watch::Receiver<Progress>,
-        facts: mpsc::Sender<Fact>,
-        stop: Drain,
-    ) -> anyhow::Result<()> {
-        let namespace = pods.namespace.as_deref().unwrap_or("default");
-        let api = |resource| Api::namespaced_with(pods.client.clone(), namespace, &resource);
+impl Rolling {
+    /// Rolls out a StatefulSet, deletes its pods one by one, and takes it away; in any case, when asked to stop, too.
+    pub(super) async fn in_cluster(mut self, pods: &Pods, stop: Drain) -> anyhow::Result<()> {
+        let namespace = self.namespace.clone();
+        let api = |resource| Api::namespaced_with(pods.client.clone(), &namespace, &resource);
         let services = api(resource("", "Service"));
         let sets = api(resource("apps", "StatefulSet"));
         let done = tokio::select! {
             () = stop.cancelled() => Ok(()),
-            done = self.change(pods, namespace, &services, &sets, progress, &facts) => done,
+            done = self.roll(pods, &services, &sets) => done,
         };
         let foreground = DeleteParams::foreground();
-        let set = sets.delete(&self.name, &foreground).await;
-        let service = services.delete(&self.name, &foreground).await;
+        let name = &self.create.name;
+        let set = sets.delete(name, &foreground).await;
+        let service = services.delete(name, &foreground).await;
         done?;
-        let left = || format!("{namespace}/{} is left behind", self.name);
+        let left = || format!("{namespace}/{name} is left behind");
         set.with_context(left)?;
         service.with_context(left)?;
         Ok(())
     }
 
-    async fn change(
-        &self,
+    async fn roll(
+        &mut self,
         pods: &Pods,
-        namespace: &str,
         services: &Api<DynamicObject>,
         sets: &Api<DynamicObject>,
-        mut progress: watch::Receiver<Progress>,
-        facts: &mpsc::Sender<Fact>,
     ) -> anyhow::Result<()> {
-        let Self {
+        let Create {
             name,
             pods: count,
             image,
-        } = self;
-        // Clients ask before there is anything: caches are to remember that there is not.
-        for n in 0..*count {
-            let fact = Fact {
-                name: format!("{name}-{n}.{name}.{namespace}.svc.{}", pods.domain),
-                address: None,
-                at: Instant::now(),
-                is_old: true,
-            };
-            facts.send(fact).await?;
-        }
-        sleep(PAUSE).await;
+        } = self.create.clone();
+        self.begin().await?;
         let labels = json!({"app.kubernetes.io/name": name});
         let service = json!({"metadata": {"name": name}, "spec": {
             "clusterIP": "None", "selector": labels, "ports": [{"name": "none", "port": 9}]}});
@@ -232,30 +191,19 @@ impl Create {
         sets.create(&params, &set)
             .await
             .context("the StatefulSet")?;
-        let whole = usize::try_from(*count)?;
-        let mut settled = async |what: &str, addresses: usize| {
-            let reached = progress.wait_for(|it| it.unsettled == 0 && it.with_address >= addresses);
-            match timeout(SETTLED_WITHIN, reached).await {
-                Ok(reached) => reached.map(drop).context("nobody follows"),
-                // Who never says it is in the report.
-                Err(_) => {
-                    tracing::warn!(what, within = ?SETTLED_WITHIN, "not every server says what is true");
-                    Ok(())
-                }
-            }
-        };
-        settled("rolled out", whole).await?;
-        for n in 0..*count {
+        let whole = usize::from(count);
+        self.settled("rolled out", whole).await?;
+        for n in 0..count {
             let pod = format!("{name}-{n}");
             pods.api().delete(&pod, &DeleteParams::default()).await?;
             // Until the API says that it goes, nothing has changed.
             sleep(PAUSE).await;
-            settled(&pod, whole).await?;
+            self.settled(&pod, whole).await?;
         }
         let none = json!({"spec": {"replicas": 0}});
         let patch = kube::api::Patch::Merge(&none);
-        sets.patch(name, &<_>::default(), &patch).await?;
+        sets.patch(&name, &<_>::default(), &patch).await?;
         sleep(PAUSE).await;
-        settled("scaled to nothing", 0).await
+        self.settled("scaled to nothing", 0).await
     }
 }

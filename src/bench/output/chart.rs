@@ -1,28 +1,43 @@
-//! A line chart as SVG: axes, grid, legend, lines. It knows no report.
+//! A line chart: axes, grid, legend, lines. It knows no report, and no form of picture.
 
-use std::fmt::Write as _;
+use super::picture::{Picture, Shape, Side};
 
 /// Size of a chart in pixels, and of its margins.
-pub(super) const WIDTH: f64 = 760.0;
-pub(super) const HEIGHT: f64 = 340.0;
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 340.0;
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 36.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
+const LEGEND_GAP: f64 = 6.0;
 const LEGEND_LINE: f64 = 16.0;
 
 /// Colours that the colour-blind tell apart (Okabe and Ito).
-const COLOURS: [&str; 7] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000",
+const COLOURS: [u32; 7] = [
+    0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9, 0,
 ];
+/// A ring's radius in pixels, and how many are told apart around each other.
+const RADIUS: f64 = 3.0;
+const RINGS: usize = 3;
+const GRID_ACROSS: u32 = 0xdddddd;
+const GRID_DOWN: u32 = 0xeeeeee;
 
-/// A line.
+/// A line, or points that are none.
 pub(super) struct Line {
     pub(super) name: String,
     /// Which server's: the same colour for all of its lines.
     pub(super) colour: usize,
-    pub(super) dashed: bool,
+    pub(super) drawn: Drawn,
     pub(super) points: Vec<(f64, f64)>,
+}
+
+/// How points are drawn.
+#[derive(Clone, Copy)]
+pub(super) enum Drawn {
+    Line,
+    Dashes,
+    /// Each by itself; a later server's around an earlier one's, where both are at the same place.
+    Rings,
 }
 
 /// How values lie on an axis.
@@ -112,101 +127,73 @@ impl Axis {
     }
 }
 
+impl Line {
+    fn draw(&self, points: Vec<(f64, f64)>, shapes: &mut Vec<Shape>) {
+        let colour = COLOURS[self.colour % COLOURS.len()];
+        let radius = RADIUS + (self.colour % RINGS) as f64 * 2.0;
+        let ring = |centre| Shape::Ring {
+            centre,
+            radius,
+            colour,
+        };
+        match self.drawn {
+            Drawn::Rings => shapes.extend(points.into_iter().map(ring)),
+            drawn => shapes.push(Shape::Line {
+                points,
+                colour,
+                width: 2.0,
+                dashed: matches!(drawn, Drawn::Dashes),
+            }),
+        }
+    }
+}
+
 impl Chart {
-    /// An `svg` element, `at` pixels below the top of what it stands in, of [`Chart::height`].
-    pub(super) fn svg(&self, at: f64) -> String {
+    /// What is drawn.
+    pub(super) fn picture(&self) -> Picture {
         let values = |of: fn(&(f64, f64)) -> f64| -> Vec<f64> {
             let points = self.lines.iter().flat_map(|line| &line.points);
             points.map(of).collect()
         };
         let x = Axis::new(&self.x, &values(|(x, _)| *x), |value| format!("{value}"));
         let y = Axis::new(&self.y, &values(|(_, y)| *y), self.show);
-        let x_of = |value| LEFT + x.place(value) * (WIDTH - LEFT - RIGHT);
-        let y_of = |value| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - TOP - BOTTOM);
-        let height = self.height();
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" y=\"{at}\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-             font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-             <text x=\"{LEFT}\" y=\"22\" font-size=\"15\" font-weight=\"bold\">{}</text>\n",
-            escaped(&self.title)
-        );
-        let mut put = |text: String| svg.push_str(&text);
-        for (value, label) in &y.ticks {
+        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let x_of = |value| LEFT + x.place(value) * (right - LEFT);
+        let y_of = |value| bottom - y.place(value) * (bottom - TOP);
+        let label = |x, y, side, text: &str| Shape::text((x, y), side, text);
+        let mut shapes = vec![Shape::Text {
+            at: (LEFT, 22.0),
+            side: Side::Left,
+            is_title: true,
+            text: self.title.clone(),
+        }];
+        for (value, text) in &y.ticks {
             let at = y_of(*value);
-            put(format!(
-                "<path d=\"M{LEFT} {at:.1}H{:.1}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
-                WIDTH - RIGHT,
-                LEFT - 6.0,
-                at + 4.0,
-                escaped(label)
-            ));
+            shapes.push(Shape::thin(vec![(LEFT, at), (right, at)], GRID_ACROSS));
+            shapes.push(label(LEFT - 6.0, at + 4.0, Side::Right, text));
         }
-        for (value, label) in &x.ticks {
+        for (value, text) in &x.ticks {
             let at = x_of(*value);
-            put(format!(
-                "<path d=\"M{at:.1} {TOP}V{:.1}\" stroke=\"#eee\"/><text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
-                HEIGHT - BOTTOM,
-                HEIGHT - BOTTOM + 18.0,
-                escaped(label)
-            ));
+            shapes.push(Shape::thin(vec![(at, TOP), (at, bottom)], GRID_DOWN));
+            shapes.push(label(at, bottom + 18.0, Side::Middle, text));
         }
-        put(format!(
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
-            f64::midpoint(LEFT, WIDTH - RIGHT),
-            HEIGHT - BOTTOM + 36.0,
-            escaped(&self.x_label)
-        ));
+        let middle = f64::midpoint(LEFT, right);
+        shapes.push(label(middle, bottom + 36.0, Side::Middle, &self.x_label));
         for (nth, line) in self.lines.iter().enumerate() {
-            let colour = COLOURS[line.colour % COLOURS.len()];
-            let dash = if line.dashed {
-                " stroke-dasharray=\"5 4\""
-            } else {
-                ""
+            let points = line.points.iter().map(|(x, y)| (x_of(*x), y_of(*y)));
+            let at = HEIGHT + LEGEND_GAP + nth as f64 * LEGEND_LINE;
+            line.draw(points.collect(), &mut shapes);
+            let sample = match line.drawn {
+                Drawn::Rings => vec![(LEFT + 15.0, at - 4.0)],
+                _ => vec![(LEFT, at - 4.0), (LEFT + 30.0, at - 4.0)],
             };
-            let mut path = String::new();
-            for (n, (x, y)) in line.points.iter().enumerate() {
-                let command = if n == 0 { 'M' } else { 'L' };
-                write!(path, "{command}{:.1} {:.1}", x_of(*x), y_of(*y))
-                    .expect("a text takes everything");
-            }
-            let legend = HEIGHT + nth as f64 * LEGEND_LINE;
-            put(format!(
-                "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dash}/>\
-                 <path d=\"M{LEFT} {:.1}h30\" stroke=\"{colour}\" stroke-width=\"2\"{dash}/>\
-                 <text x=\"{:.1}\" y=\"{legend:.1}\">{}</text>\n",
-                legend - 4.0,
-                LEFT + 38.0,
-                escaped(&line.name)
-            ));
+            line.draw(sample, &mut shapes);
+            shapes.push(label(LEFT + 38.0, at, Side::Left, &line.name));
         }
-        svg + "</svg>\n"
+        Picture {
+            width: WIDTH,
+            height: HEIGHT + self.lines.len() as f64 * LEGEND_LINE,
+            shapes,
+        }
     }
-
-    /// Its height in pixels, with the legend.
-    pub(super) fn height(&self) -> f64 {
-        HEIGHT + self.lines.len() as f64 * LEGEND_LINE
-    }
-}
-
-/// A picture of charts, one below the other.
-pub(super) fn stacked(charts: &[Chart]) -> String {
-    let height: f64 = charts.iter().map(Chart::height).sum::<f64>() + 30.0;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-    );
-    let mut at = 0.0;
-    for chart in charts {
-        svg += &chart.svg(at);
-        at += chart.height() + 10.0;
-    }
-    svg + "</svg>\n"
-}
-
-/// Text in XML and HTML.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

@@ -1,7 +1,8 @@
 //! What `bench gap` saw: a table, JSON, a timeline, and the series of the Kubernetes performance tests' DNS probe.
 
 use super::{
-    chart::{Chart, Line, Scale, stacked},
+    chart::{Chart, Drawn, Line, Scale},
+    picture::Picture,
     table::aligned,
     time,
 };
@@ -78,8 +79,8 @@ pub fn gap_json(measured: &[Measured]) -> String {
     format!("{whole:#}\n")
 }
 
-/// The timeline: each change that the API told of, and how long after it each server did. A picture for each kind.
-pub fn gap_svg(measured: &[Measured]) -> String {
+/// The timeline: when each change was, and how long after it each server told of it. A picture for each kind.
+pub fn gap_picture(measured: &[Measured]) -> Picture {
     let charts = Kind::ALL.map(|(kind, what)| {
         let line = |(colour, it): (usize, &Measured)| {
             let of_kind = it.told.iter().filter(|told| told.kind == kind);
@@ -90,20 +91,20 @@ pub fn gap_svg(measured: &[Measured]) -> String {
             Line {
                 name: format!("{}: {} changes", it.server, points.len()),
                 colour,
-                dashed: false,
+                drawn: Drawn::Rings,
                 points,
             }
         };
         Chart {
             title: format!("From {what}"),
-            x_label: "seconds since the beginning, at which the API said so".to_owned(),
+            x_label: "seconds since the start, at which it changed".to_owned(),
             x: Scale::Linear,
             y: Scale::Logarithmic,
             show: time,
             lines: measured.iter().enumerate().map(line).collect(),
         }
     });
-    stacked(&charts)
+    Picture::stacked(charts.iter().map(Chart::picture))
 }
 
 /// The series `probes_dns_propagation_seconds`, from ready to resolvable, by server, as a text file for Prometheus's node exporter.

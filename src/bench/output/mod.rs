@@ -4,14 +4,17 @@ mod chart;
 mod csv;
 mod gap;
 mod hdr;
+mod picture;
 mod pictures;
+mod png;
 mod table;
 
 use super::report::{FORMAT, Report};
 pub use csv::csv;
-pub use gap::{gap, gap_json, gap_prometheus, gap_svg};
+pub use gap::{gap, gap_json, gap_picture, gap_prometheus};
 pub use hdr::hdr;
-pub use pictures::{html, html_of_two, svg};
+pub use picture::Picture;
+pub use pictures::{html, html_of_two, picture};
 pub use table::{changes, resolved, table};
 
 /// A time given in microseconds, with the unit in which it is short.

@@ -1,8 +1,9 @@
-//! The pictures of a report, as one SVG or within a page that needs nothing beside itself.
+//! The pictures of a report, as one or within a page that needs nothing beside itself.
 
 use super::{
     changes,
-    chart::{Chart, Line, Scale, escaped, stacked},
+    chart::{Chart, Drawn, Line, Scale},
+    picture::{Picture, escaped},
     time,
 };
 use crate::bench::report::{Difference, Part, Report, Server};
@@ -37,34 +38,34 @@ fn charts(servers: &[(String, &Server)]) -> [Chart; 3] {
         vec![Line {
             name: name.to_owned(),
             colour,
-            dashed: false,
+            drawn: Drawn::Line,
             points: points.map(|(p, us)| (nines(*p), *us)).collect(),
         }]
     });
     let latencies = lines(&|name, colour, server| {
-        let line = |figure: &str, dashed, of| Line {
+        let line = |figure: &str, drawn, of| Line {
             name: format!("{name}, {figure}"),
             colour,
-            dashed,
+            drawn,
             points: over_time(server, of),
         };
         vec![
-            line("p50", false, |part| part.p50_us),
-            line("p99", true, |part| part.p99_us),
+            line("p50", Drawn::Line, |part| part.p50_us),
+            line("p99", Drawn::Dashes, |part| part.p99_us),
         ]
     });
     let rates = lines(&|name, colour, server| {
-        let line = |figure: &str, dashed, of| Line {
+        let line = |figure: &str, drawn, of| Line {
             name: format!("{name}, {figure}"),
             colour,
-            dashed,
+            drawn,
             points: over_time(server, of),
         };
         vec![
-            line("answered", false, |part| {
+            line("answered", Drawn::Line, |part| {
                 part.answered as f64 / (part.to_s - part.from_s)
             }),
-            line("lost", true, |part| {
+            line("lost", Drawn::Dashes, |part| {
                 part.lost as f64 / (part.to_s - part.from_s)
             }),
         ]
@@ -108,9 +109,9 @@ fn named<'r>(reports: &[(&str, &'r Report)]) -> Vec<(String, &'r Server)> {
 }
 
 /// The pictures one below the other.
-pub fn svg(report: &Report) -> String {
+pub fn picture(report: &Report) -> Picture {
     let charts = charts(&named(&[("", report)]));
-    stacked(&charts)
+    Picture::stacked(charts.iter().map(Chart::picture))
 }
 
 /// One page of a report.
@@ -204,7 +205,7 @@ fn page(title: &str, reports: &[(&str, &Report)], differences: &[Difference]) ->
         ));
     }
     for chart in charts(&servers) {
-        put(format_args!("{}", chart.svg(0.0)));
+        put(format_args!("{}", chart.picture().svg()));
     }
     page + "</body></html>\n"
 }
