@@ -46,8 +46,12 @@ const TOLERANCE: f64 = 0.03;
 /// The same for a change and for octets: hashes have other collisions in every run (seen in four: 4 %, and 9 %, below).
 const TOLERANCE_OF_HASHES: f64 = 0.08;
 
+/// What is read ahead for a batch of 64 queries, on its own.
+const READ_AHEAD: &str = "read_ahead_64_";
+const READ_AHEAD_FOR: [&str; 2] = ["cluster_a", "search_nxdomain"];
+
 const HEAD: &str = "# What cargo bench --bench counts found when it was last run with -- --renew. Instructions are callgrind's, of one\n\
-                    # answer or one change; bytes are the allocator's, of one endpoint in 150 services with 100 each.\n";
+                    # answer, one batch read ahead or one change; bytes are the allocator's, of one endpoint in 150 services with 100 each.\n";
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args()
@@ -119,13 +123,15 @@ fn check() -> ExitCode {
 }
 
 fn counts() -> Vec<(String, u64)> {
-    let answers = QUESTIONS.iter().map(|(what, _)| (*what, 1000));
+    let answers = QUESTIONS.iter().map(|(what, _)| ((*what).to_owned(), 1000));
+    let read_ahead = READ_AHEAD_FOR.map(|what| (format!("{READ_AHEAD}{what}"), 100));
     let changes = CHANGES
         .iter()
-        .map(|(what, _)| (*what, CHANGE_ROUNDS as u64));
-    let instructions = answers.chain(changes).map(|(what, rounds)| {
+        .map(|(what, _)| ((*what).to_owned(), CHANGE_ROUNDS as u64));
+    let all = answers.chain(read_ahead).chain(changes);
+    let instructions = all.map(|(what, rounds)| {
         // What comes before and after the rounds is the same in both.
-        let more = instructions(what, 2 * rounds) - instructions(what, rounds);
+        let more = instructions(&what, 2 * rounds) - instructions(&what, rounds);
         (format!("{what}_instructions"), more / rounds)
     });
     let mut counts: Vec<_> = instructions.collect();
@@ -162,6 +168,11 @@ fn run(what: &str, rounds: usize) {
             index.apply(Change::Apply(Source::EndpointSlices, object));
             assert_eq!(index.publish(2), 1, "a change rebuilds one service");
         }
+        return;
+    }
+    if let Some(what) = what.strip_prefix(READ_AHEAD) {
+        let questions = Questions::new(what);
+        (0..rounds).for_each(|n| questions.read_ahead(n));
         return;
     }
     let mut questions = Questions::new(what);

@@ -90,9 +90,9 @@ fn answering(
             transport: Transport::Udp,
             rotation,
         };
-        let answer = engine
-            .view(recent.as_deref_mut())
-            .answer_now(&asked, now, &mut out);
+        let mut view = engine.view(recent.as_deref_mut());
+        view.warm([packet; 4].into_iter());
+        let answer = view.answer_now(&asked, now, &mut out);
         assert!(matches!(answer, Now::Reply(_)), "{answer:?}");
         assert_eq!(out[3] & 15, expected_rcode);
     })

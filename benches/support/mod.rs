@@ -183,6 +183,12 @@ impl Questions {
         }
     }
 
+    /// Reads ahead for the Nth 64 of them, as a UDP worker does for a batch.
+    pub fn read_ahead(&self, n: usize) {
+        let packet = |nth| &*self.packets[(64 * n + nth) % self.packets.len()];
+        self.engine.view(None).warm((0..64).map(packet));
+    }
+
     /// Asks the Nth, as a UDP worker does that gets one datagram at a time.
     pub fn ask(&mut self, n: usize) {
         let asked = asked(&self.packets[n % self.packets.len()], n);

@@ -134,7 +134,10 @@ impl Snapshot {
             // The first of several in one group is as good as the right one: it is right nearly always.
             *slot = self.names[shard_of(*hash)].services.find(*hash, |_| true);
         }
-        for step in [ServiceRecords::touch as fn(&_) -> usize, ServiceRecords::touch_content] {
+        for step in [
+            ServiceRecords::touch as fn(&_) -> usize,
+            ServiceRecords::touch_content,
+        ] {
             for records in found[..count].iter().flatten() {
                 black_box(step(records));
             }

@@ -84,10 +84,10 @@ pub(super) async fn gap(flags: &Gap) -> anyhow::Result<ExitCode> {
             image: flags.image.clone(),
         }),
     };
-    let stop = Drain::new();
+    let interrupt = Drain::new();
     let measured = tokio::select! {
-        measured = gap::run(options, stop.clone()) => measured?,
-        () = on_interrupt(&stop) => unreachable!("it waits for the run's end"),
+        measured = gap::run(options, interrupt.child_token()) => measured?,
+        () = on_interrupt(&interrupt) => unreachable!("it waits for the run's end"),
         () = following => unreachable!("it waits for the run's end, too"),
     };
     let picture = || output::gap_picture(&measured);
@@ -98,5 +98,6 @@ pub(super) async fn gap(flags: &Gap) -> anyhow::Result<ExitCode> {
     put(&flags.svg, || picture().svg().into())?;
     put(&flags.png, || picture().png())?;
     print(&output::gap(&measured));
-    Ok(verdict(&flags.fail, &measured, false))
+    let interrupted = interrupt.is_cancelled();
+    Ok(verdict(&flags.fail, &measured, interrupted))
 }
