@@ -49,6 +49,8 @@ pub struct Index {
     repaired: [u64; Source::ALL.len()],
     /// When each source was last known to be as it is held.
     confirmed: [Option<Instant>; Source::ALL.len()],
+    /// When a source is known that is listed already ([`Self::know`]).
+    known_from: [Option<Instant>; Source::ALL.len()],
     /// Is it being listed, so that its events confirm nothing yet?
     listing: [bool; Source::ALL.len()],
     /// The slices that name a service.
@@ -92,6 +94,7 @@ impl Index {
             generations: <_>::default(),
             repaired: <_>::default(),
             confirmed: <_>::default(),
+            known_from: <_>::default(),
             listing: <_>::default(),
             slices: HashMap::new(),
             namespaces: HashMap::new(),
@@ -110,6 +113,9 @@ impl Index {
     pub fn tell_time(&mut self, now: Instant) {
         self.dirty.extend(self.fading.tell_time(now));
         for source in Source::ALL {
+            if self.known_from[source as usize].is_some_and(|from| from <= now) {
+                self.set_known(source, true);
+            }
             let stale = self.stale_from(source).is_some_and(|from| from <= now);
             let before = std::mem::replace(&mut self.working.stale[source as usize], stale);
             self.touched |= before != stale;
@@ -137,6 +143,7 @@ impl Index {
             .next_deadline()
             .into_iter()
             .chain(stale_from)
+            .chain(self.known_from.into_iter().flatten())
             .min()
     }
 
@@ -151,7 +158,7 @@ impl Index {
             Change::ListDone(source) => {
                 self.sweep(source);
                 self.fading.listed(source, FADING);
-                self.set_known(source, true);
+                self.know(source);
             }
             Change::Confirmed(_) => {}
             Change::Audited(source, object) => {
@@ -223,7 +230,19 @@ impl Index {
         self.repaired[source as usize]
     }
 
+    /// A source is listed. What just left one watch of slices is not in its first list, nothing of it fades, and the event
+    /// that says that it joined the other may be under way: until that is told, the source is not known.
+    fn know(&mut self, source: Source) {
+        match self.fading.now() {
+            Some(now) if self.may_move(source) && !self.working.known[source as usize] => {
+                self.known_from[source as usize] = Some(now + FADING);
+            }
+            _ => self.set_known(source, true),
+        }
+    }
+
     fn set_known(&mut self, source: Source, known: bool) {
+        self.known_from[source as usize] = None;
         let before = std::mem::replace(&mut self.working.known[source as usize], known);
         self.touched |= before != known;
     }
@@ -233,11 +252,8 @@ impl Index {
         let generation = self.generations[source as usize];
         let objects = &mut self.objects[source as usize];
         let gone = objects.extract_if(|_, listed| listed.generation != generation);
-        // With one watch of slices, whatever moved stands in the same list.
-        let (one, other) = (Source::EndpointSlices, Source::ForeignEndpointSlices);
-        let fed = &self.working.options.sources;
-        let may_move = fed.contains(&one) && fed.contains(&other);
         let gone: Vec<_> = gone.collect();
+        let may_move = self.may_move(source);
         let count = gone.len() as u64;
         for (key, listed) in gone {
             self.link(source, &key, &listed.held, false);
@@ -246,6 +262,13 @@ impl Index {
             }
         }
         count
+    }
+
+    /// Is it one of two watches of slices? With one, whatever moved stands in the same list.
+    fn may_move(&self, source: Source) -> bool {
+        let watches = [Source::EndpointSlices, Source::ForeignEndpointSlices];
+        let fed = &self.working.options.sources;
+        watches.contains(&source) && watches.iter().all(|it| fed.contains(it))
     }
 
     fn upsert(&mut self, source: Source, object: Object) -> bool {

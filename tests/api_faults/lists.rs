@@ -84,7 +84,7 @@ async fn k14_ten_thousand_deletes_of_a_namespace_are_published_in_batches() {
     );
     assert!(publications <= 10_000 / 32, "{publications}");
     assert!(said.largest <= 256, "{}", said.largest);
-    assert_eq!(world.ask("db.shop"), DB);
+    world.until("db.shop", DB).await;
 }
 
 /// Ten thousand events a second for as many seconds, all of them changes of one of a hundred services' endpoints.

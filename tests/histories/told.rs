@@ -6,9 +6,10 @@ use crate::{
     objects,
     support::engine,
     truth::{
-        Answer, Key, Kind, Known, Mode, Namespaces, Pods, Question, Services, Slices, View, judge,
+        Answer, Key, Kind, Known, Mode, Namespaces, Pods, Question, Services, Slices, View, always,
+        judge,
     },
-    watch::{Gap, NEWS, Unheard, Watch},
+    watch::{FADING_AFTER_A_LIST, Gap, NEWS, Unheard, WATCHES, Watch},
 };
 use gapless::{
     engine::Engine,
@@ -25,8 +26,6 @@ use std::{
 
 /// For how long a service that became headless is unsure at most, until slices of it are seen.
 const AWAITING_SLICES: u64 = 5_000;
-
-const WATCHES: [Source; 2] = [Source::EndpointSlices, Source::ForeignEndpointSlices];
 
 /// What came of a history.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,18 +75,15 @@ impl Told {
     fn new(seed: u64, begin: Instant, aloud: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let mode = random_mode(&mut rng);
-        let is_fed = |source| match source {
-            Source::ForeignEndpointSlices => !mode.all_slices,
-            Source::Pods => mode.verified,
-            _ => true,
-        };
+        let watches = Source::ALL.map(|source| Watch::new(source, mode));
+        let fed = watches.iter().filter(|it| it.is_fed);
         let (index, reader) = Index::new(index::Options {
             endpoint_names: match mode.pod_names {
                 true => EndpointNames::Pod,
                 false => EndpointNames::Hostname,
             },
             cluster_ip_endpoints: mode.all_slices,
-            sources: Source::ALL.into_iter().filter(|it| is_fed(*it)).collect(),
+            sources: fed.map(|it| it.source).collect(),
             staleness: Some(Staleness {
                 after: Duration::from_millis(mode.stale_after),
                 unsure: mode.unsure_if_stale,
@@ -107,7 +103,7 @@ impl Told {
             begin,
             index,
             engine: engine::under(answers, reader, &upstreams, &mut Registry::default()),
-            watches: Source::ALL.map(|source| Watch::new(source, is_fed(source))),
+            watches,
             awaiting: BTreeMap::new(),
             touched: None,
             outcome: Outcome::default(),
@@ -291,7 +287,10 @@ impl Told {
             }
         }
         self.index.publish(1);
-        for watch in &mut self.watches {
+        // What vanished from one watch of slices is kept to the end of the other one's list, too.
+        let keeps = WATCHES.map(|it| self.watch(it).has_gap(self.now));
+        let over = |it: &&mut Watch| !(WATCHES.contains(&it.source) && keeps.contains(&true));
+        for watch in self.watches.iter_mut().filter(over) {
             watch.forget(self.now);
         }
         Ok(())
@@ -304,7 +303,7 @@ impl Told {
 
     fn knows(&self, source: Source) -> bool {
         let counts = !(self.cluster.mode.unsure_if_stale && self.is_stale(source));
-        self.watch(source).is_known && counts
+        self.watch(source).is_known(self.now) && counts
     }
 
     fn known(&self) -> Known {
@@ -315,6 +314,11 @@ impl Told {
             namespaces: self.knows(Source::Namespaces),
             pods: self.knows(Source::Pods),
         }
+    }
+
+    fn awaits_slices(&self, key: Key) -> bool {
+        let until = self.awaiting.get(&ObjectKey::new(key.0, key.1));
+        until.is_some_and(|until| self.now <= *until)
     }
 
     /// Is it about something that a watch failed to tell?
@@ -342,35 +346,44 @@ impl Told {
             let answers = views.iter().map(|it| it.answers(question, known, mode));
             answers.flatten().collect()
         };
-        let lately = self.views(question, false);
-        let before = self.views(question, true);
+        let lately = self.views(question, false, false);
+        let before = self.views(question, true, false);
         let (are, were) = (answers(&lately), answers(&before));
         let is_awaited = match question {
             Question::Service(key, _) | Question::Host(key, ..) | Question::Port(key) => {
-                let until = self.awaiting.get(&ObjectKey::new(key.0, key.1));
-                until.is_some_and(|until| self.now <= *until)
+                self.awaits_slices(*key)
             }
             _ => false,
         };
-        // An object that makes names unsure, or no longer does, and what the other watch tells in the same moment: nobody
-        // knows which was first.
-        let torn_doubt = matches!(answer, Answer::Absent | Answer::Empty)
-            && are.contains(&Answer::Unsure)
-            && are.iter().any(|it| *it != Answer::Unsure)
-            && answers(&self.apart(question)).contains(&answer);
-        let excused = answer == Answer::Unsure && is_awaited || torn_doubt;
+        let may_be_unsure = || {
+            // A slice that cannot be read leaves its names unsure for a moment after it is gone.
+            let doubt = before.iter().any(|it| it.is_doubtful(question, mode));
+            doubt && (are.contains(&Answer::Absent) || are.contains(&Answer::Empty))
+        };
+        // Nobody knows which of two watches is ahead; but what was there all the time is there.
+        let is_one_ahead = |wrong| {
+            let apart = answers(&self.views(question, answer == Answer::Empty, true));
+            let there = match &answer {
+                Answer::Records(given) => always(&were).is_subset(given),
+                _ => always(&were).is_empty() && are.iter().any(|it| *it != Answer::Unsure),
+            };
+            match there && answer != Answer::Unsure && apart.contains(&answer) {
+                true => Ok(()),
+                false => Err(wrong),
+            }
+        };
         // Of what two slices tell, and of what a watch told half, nothing is promised but that it was so.
         let torn = WATCHES.into_iter().any(|it| self.watch(it).is_torn);
         let listing = WATCHES.into_iter().any(|it| self.watch(it).gap.is_some());
         let lenient = torn || before.iter().any(|it| is_told_twice(it, question, mode));
         let judged = match &answer {
-            _ if excused => Ok(()),
+            Answer::Unsure if is_awaited || may_be_unsure() => Ok(()),
             // What fades is given with its kind: no records of another type, or that nobody knows of others.
             Answer::Unsure | Answer::Empty if were.contains(&answer) => Ok(()),
             Answer::Empty if listing && were.contains(&Answer::Unsure) => Ok(()),
             Answer::Records(_) if lenient => judge(&answer, &[], &were),
             _ if lenient => Ok(()),
-            _ => judge(&answer, &are, &were),
+            _ => judge(&answer, &are, &were).or_else(is_one_ahead),
         };
         let says_stale = Source::ALL.into_iter().any(|it| self.is_stale(it));
         let judged = judged.and_then(|()| match &answer {
@@ -387,29 +400,9 @@ impl Told {
         })
     }
 
-    /// Everything that the index may have seen of two watches of slices of which either may be behind the other.
-    fn apart(&self, question: &Question) -> Vec<View> {
-        let relevant = relevant(question);
-        let [of_first, of_second] = WATCHES.map(|it| {
-            let from = self.watch(it).news_from(self.now);
-            distinct(relevant[1], self.cluster.slices.since(from))
-        });
-        let slices = pairs(&of_first, &of_second);
-        let mut views = self.views(question, false);
-        let Some(view) = views.pop() else {
-            return views;
-        };
-        slices
-            .into_iter()
-            .map(|slices| View {
-                slices,
-                ..view.clone()
-            })
-            .collect()
-    }
-
-    /// Everything that the index may have seen: each kind at any time at which news, or also what fades, may be from.
-    fn views(&self, question: &Question, fading: bool) -> Vec<View> {
+    /// Everything that the index may have seen: each kind at any time at which news, or also what fades, may be from;
+    /// and the two watches of slices `apart`, either of them ahead of the other, or not.
+    fn views(&self, question: &Question, fading: bool, apart: bool) -> Vec<View> {
         let from = |source: Source| {
             let watch = self.watch(source);
             match fading {
@@ -422,17 +415,28 @@ impl Told {
             relevant[0],
             self.cluster.services.since(from(Source::Services)),
         );
+        // A service whose watch is behind is not awaited for ever.
+        let awaited = |it: Rc<Services>| {
+            let mut services = Services::clone(&it);
+            services.awaiting.retain(|key| self.awaits_slices(*key));
+            if services.awaiting == it.awaiting {
+                it
+            } else {
+                Rc::new(services)
+            }
+        };
+        let services: Vec<_> = services.into_iter().map(awaited).collect();
         let namespaces = distinct(
             relevant[2],
             self.cluster.namespaces.since(from(Source::Namespaces)),
         );
         let pods = distinct(relevant[3], self.cluster.pods.since(from(Source::Pods)));
-        let slices = self.slices(relevant[1], fading);
+        let slices = self.slices(relevant[1], fading, apart);
         combine(&services, &slices, &namespaces, &pods)
     }
 
     /// What the two watches of slices may have: of one moment, unless one of them is behind.
-    fn slices(&self, relevant: bool, fading: bool) -> Vec<[Rc<Slices>; 2]> {
+    fn slices(&self, relevant: bool, fading: bool, apart: bool) -> Vec<[Rc<Slices>; 2]> {
         let [first, second] = WATCHES.map(|it| self.watch(it));
         let one = !second.is_fed;
         let [of_first, of_second] = [first, second].map(|it| match fading {
@@ -440,14 +444,15 @@ impl Told {
             false => it.news_from(self.now),
         });
         let together = |gaps: [Option<Gap>; 2]| match gaps {
-            [Some(a), Some(b)] if a.from == b.from => {
+            [Some(a), Some(b)] if a.cut == b.cut => {
                 let done = [a.until, b.until].into_iter().flatten().min();
-                done.is_none_or(|it| self.now < it + crate::watch::FADING_AFTER_A_LIST)
+                done.is_none_or(|it| self.now < it + FADING_AFTER_A_LIST)
             }
             _ => false,
         };
         let behind = [first, second].iter().any(|it| it.is_behind(self.now));
-        if one || fading || !behind || together([first.gap, second.gap]) {
+        let at_once = fading || !behind || together([first.gap, second.gap]);
+        if one || at_once && !apart {
             let from = if one {
                 of_first
             } else {

@@ -222,6 +222,16 @@ impl View {
         false
     }
 
+    /// May an endpoint of the service be in a slice that cannot be read?
+    pub(crate) fn is_doubtful(&self, question: &Question, mode: Mode) -> bool {
+        match question {
+            Question::Service(key, _) | Question::Host(key, ..) | Question::Port(key) => {
+                self.slices_of(*key, mode).any(|slice| slice.malformed)
+            }
+            _ => false,
+        }
+    }
+
     /// Everything that is true of the question: one answer, or two while a kind is not known.
     pub(crate) fn answers(&self, question: &Question, known: Known, mode: Mode) -> Vec<Answer> {
         let exists = |namespace: &str| {
@@ -375,32 +385,34 @@ impl View {
     }
 }
 
+/// The records that each of these answers has.
+pub(crate) fn always(answers: &[Answer]) -> BTreeSet<String> {
+    let sets = answers.iter().map(|answer| match answer {
+        Answer::Records(set) => set.clone(),
+        _ => BTreeSet::new(),
+    });
+    sets.reduce(|a, b| &a & &b).unwrap_or_default()
+}
+
 /// Is the answer right, if the question's name had these answers at some time within the time that news takes
 /// (`lately`), or within that time and the one for which vanished endpoints are still given (`before`)?
 pub(crate) fn judge(given: &Answer, lately: &[Answer], before: &[Answer]) -> Result<(), String> {
-    let sets = |answers: &[Answer]| -> Vec<BTreeSet<String>> {
-        let sets = answers.iter().filter_map(|answer| match answer {
-            Answer::Records(set) => Some(set.clone()),
-            _ => None,
-        });
-        sets.collect()
-    };
     let Answer::Records(given) = given else {
         return match lately.contains(given) {
             true => Ok(()),
             false => Err("was true at no time".into()),
         };
     };
-    let were: BTreeSet<_> = sets(before).into_iter().flatten().collect();
+    let were = before.iter().filter_map(|answer| match answer {
+        Answer::Records(set) => Some(set),
+        _ => None,
+    });
+    let were: BTreeSet<_> = were.flatten().cloned().collect();
     if let Some(never) = given.difference(&were).next() {
         return Err(format!("{never} was there at no time"));
     }
-    let always = sets(lately);
-    if always.len() == lately.len()
-        && let Some(always) = always.into_iter().reduce(|a, b| &a & &b)
-        && let Some(missing) = always.difference(given).next()
-    {
-        return Err(format!("{missing} was there all the time"));
+    match always(lately).difference(given).next() {
+        Some(missing) => Err(format!("{missing} was there all the time")),
+        None => Ok(()),
     }
-    Ok(())
 }

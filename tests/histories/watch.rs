@@ -1,22 +1,27 @@
 //! One source as a feed follows it: what it is about to tell, what it has told, and since when it may be behind.
 
+use crate::truth::Mode;
 use gapless::{
     index::Index,
     model::{Change, Object, ObjectKey, ServiceKind, Source},
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// The two watches of slices.
+pub(crate) const WATCHES: [Source; 2] = [Source::EndpointSlices, Source::ForeignEndpointSlices];
 /// How long an event may be on its way, in milliseconds: less than what vanished is still given for.
 pub(crate) const NEWS: u64 = 40;
-/// For how long a vanished endpoint is given at most ([`gapless::index::FADING`]).
-pub(crate) const FADING: u64 = gapless::index::FADING.as_millis() as u64;
+/// For how long a vanished endpoint is given at most.
+pub(crate) const FADING: u64 = 50;
 /// The same after a list.
 pub(crate) const FADING_AFTER_A_LIST: u64 = 1_000;
 
 /// A time in which the watch was down, and until when the list was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
+    /// Since when something may be fading: since the gap before, if that was not over yet.
     pub(crate) from: u64,
+    pub(crate) cut: u64,
     pub(crate) until: Option<u64>,
 }
 
@@ -33,12 +38,14 @@ pub(crate) struct Unheard {
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) source: Source,
+    mode: Mode,
     pub(crate) is_fed: bool,
     pub(crate) is_up: bool,
     pub(crate) gap: Option<Gap>,
     /// It was cut between two events that are one: an endpoint left a slice, and is in no other one.
     pub(crate) is_torn: bool,
-    pub(crate) is_known: bool,
+    /// Since when it may be relied on.
+    pub(crate) known_from: Option<u64>,
     pub(crate) heard: Option<u64>,
     pub(crate) unheard: Vec<Unheard>,
     /// Services that were told to be so, and were not before.
@@ -56,17 +63,24 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(source: Source, is_fed: bool) -> Self {
+    pub(crate) fn new(source: Source, mode: Mode) -> Self {
+        let is_fed = match source {
+            Source::ForeignEndpointSlices => !mode.all_slices,
+            Source::Pods => mode.verified,
+            _ => true,
+        };
         Self {
             source,
+            mode,
             is_fed,
             is_up: false,
             gap: Some(Gap {
                 from: 0,
+                cut: 0,
                 until: None,
             }),
             is_torn: false,
-            is_known: false,
+            known_from: None,
             heard: None,
             unheard: Vec::new(),
             became_headless: Vec::new(),
@@ -94,7 +108,10 @@ impl Watch {
         self.pages.clear();
         self.changed = None;
         let from = self.gap.map_or(now, |gap| gap.from);
-        self.gap = Some(Gap { from, until: None });
+        let goes_on = self.gap.filter(|gap| gap.until.is_none());
+        let cut = goes_on.map_or(now, |gap| gap.cut);
+        let until = None;
+        self.gap = Some(Gap { from, cut, until });
     }
 
     /// Tells a list within that time; only its beginning if it breaks off.
@@ -173,7 +190,12 @@ impl Watch {
             }
             Change::ListDone(_) => {
                 self.held.retain(|key, _| self.seen.contains(key));
-                (self.is_listing, self.is_known, confirms) = (false, true, true);
+                (self.is_listing, confirms) = (false, true);
+                if !self.is_known(now) {
+                    // What its first list misses may have joined the other watch, which has yet to tell.
+                    let moves = WATCHES.contains(&self.source) && !self.mode.all_slices;
+                    self.known_from = Some(now + if moves { FADING } else { 0 });
+                }
                 self.is_torn = false;
                 self.gap = self.gap.map(|gap| Gap {
                     until: Some(now),
@@ -187,6 +209,7 @@ impl Watch {
                 confirms = false;
             }
             Change::Apply(_, object) | Change::Audited(_, object) => {
+                let object = &kept(object, self.mode);
                 let before = self.held.insert(object.key().clone(), object.clone());
                 differs = before.as_ref() != Some(object);
                 if before.as_ref().and_then(is_headless) == Some(false)
@@ -215,7 +238,7 @@ impl Watch {
                 self.changed = None;
                 self.repair(now);
             }
-            Change::Lost(_) => (self.is_known, confirms) = (false, false),
+            Change::Lost(_) => (self.known_from, confirms) = (None, false),
             Change::Confirmed(_) => {}
         }
         if confirms {
@@ -244,11 +267,14 @@ impl Watch {
         }
     }
 
+    pub(crate) fn has_gap(&self, now: u64) -> bool {
+        self.gap.is_some_and(|gap| !is_over(gap.until, now))
+    }
+
     /// Forgets what is over.
     pub(crate) fn forget(&mut self, now: u64) {
-        let is_over = |until: Option<u64>| until.is_some_and(|it| it + FADING_AFTER_A_LIST < now);
-        self.gap = self.gap.filter(|gap| !is_over(gap.until));
-        self.unheard.retain(|it| !is_over(it.repaired));
+        self.gap = self.gap.filter(|gap| !is_over(gap.until, now));
+        self.unheard.retain(|it| !is_over(it.repaired, now));
     }
 
     /// Is what it held at the time of a gap still to be seen, as the list is not told whole?
@@ -260,7 +286,7 @@ impl Watch {
     /// Since when everything counts as news.
     pub(crate) fn news_from(&self, now: u64) -> u64 {
         let gap = self.gap.filter(|_| self.is_behind(now));
-        gap.map_or(now, |gap| gap.from).saturating_sub(NEWS)
+        gap.map_or(now, |gap| gap.cut).saturating_sub(NEWS)
     }
 
     /// Since when what vanished may still be given.
@@ -269,9 +295,30 @@ impl Watch {
         from.saturating_sub(NEWS + FADING + 1)
     }
 
+    pub(crate) fn is_known(&self, now: u64) -> bool {
+        self.known_from.is_some_and(|from| from <= now)
+    }
+
     pub(crate) fn is_stale(&self, now: u64, after: u64) -> bool {
         self.heard.is_some_and(|heard| heard + after <= now)
     }
+}
+
+/// Has what faded since then faded?
+fn is_over(since: Option<u64>, now: u64) -> bool {
+    since.is_some_and(|it| it + FADING_AFTER_A_LIST < now)
+}
+
+/// What is kept of an object: the pods of a slice only where they name endpoints.
+fn kept(object: &Object, mode: Mode) -> Object {
+    let mut object = object.clone();
+    if let Object::EndpointSlice(slice) = &mut object {
+        for endpoint in &mut slice.endpoints {
+            let named = !mode.pod_names || endpoint.hostname.is_some();
+            endpoint.pod.take_if(|_| named);
+        }
+    }
+    object
 }
 
 /// `None` if it is no service, or says nothing.

@@ -105,16 +105,17 @@ struct Moving {
     reader: Reader,
 }
 
+/// Slices come from two watches.
+fn in_two_watches() -> Options {
+    Options {
+        sources: vec![Source::Services, OWN, FOREIGN],
+        ..options()
+    }
+}
+
 impl Moving {
     async fn start() -> Self {
-        let (mut index, reader) = Index::new(Options {
-            sources: vec![
-                Source::Services,
-                Source::EndpointSlices,
-                Source::ForeignEndpointSlices,
-            ],
-            ..options()
-        });
+        let (mut index, reader) = Index::new(in_two_watches());
         list(
             &mut index,
             &[headless("web"), slice("a", "web", &ENDPOINTS)],
@@ -223,6 +224,32 @@ async fn k28_a_slice_that_moves_into_a_watch_whose_list_takes_a_minute_is_there_
 }
 
 #[tokio::test(start_paused = true)]
+async fn k28_a_slice_that_leaves_a_watch_before_its_first_list_is_not_absent_before_the_other_tells()
+ {
+    let (mut index, reader) = Index::new(in_two_watches());
+    list(&mut index, &[headless("web")]);
+    index.apply(Change::Lost(OWN));
+    let following = Following::start(index);
+    let knows = || reader.load().knows_endpoints();
+    for source in [FOREIGN, OWN] {
+        following.send(None, Change::ListStarted(source)).await;
+        following.send(None, Change::ListDone(source)).await;
+        assert!(!knows());
+    }
+    tokio::time::sleep(FADING - Duration::from_millis(5)).await;
+    let told = Change::Apply(FOREIGN, slice("a", "web", &ENDPOINTS));
+    following.send(None, told).await;
+    assert!(!knows());
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let host = addresses(&reader, Some("h0"), "web");
+    assert_eq!((knows(), host), (true, Some(strings(&["10.0.0.1"]))));
+    // A later list is compared with what was held, which fades.
+    following.send(None, Change::ListStarted(OWN)).await;
+    following.send(None, Change::ListDone(OWN)).await;
+    assert!(knows());
+}
+
+#[tokio::test(start_paused = true)]
 async fn k28_a_watch_that_is_denied_while_it_lists_is_not_waited_for() {
     let moving = Moving::start().await;
     for change in [
@@ -267,7 +294,7 @@ async fn what_is_gone_for_good_is_answered_for_fifty_milliseconds_and_what_is_no
     moving.tell(delete(OWN)).await;
     assert_eq!(moving.host("h1"), None);
     assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.1"])));
-    tokio::time::sleep(FADING - Duration::from_millis(3)).await;
+    tokio::time::sleep(Duration::from_millis(47)).await;
     assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.1"])));
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert_eq!(moving.host("h0"), None);
