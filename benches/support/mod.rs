@@ -185,7 +185,7 @@ impl Questions {
 
     /// Reads ahead for the Nth 64 of them, as a UDP worker does for a batch.
     pub fn read_ahead(&self, n: usize) {
-        let packet = |nth| &*self.packets[(64 * n + nth) % self.packets.len()];
+        let packet = |nth: usize| &*self.packets[(64 * n + nth) % self.packets.len()];
         self.engine.view(None).warm((0..64).map(packet));
     }
 

@@ -112,6 +112,7 @@ pub(super) fn server(config: &Config) -> server::Options {
     let cpus = || std::thread::available_parallelism().map_or(1, Into::into);
     server::Options {
         freebind: config.freebind,
+        handed_over: config.handover.is_some(),
         udp_workers: config.udp.workers.unwrap_or_else(cpus),
         // As many again wait for a question that somebody else asked, or hear that there are too many: neither limit of
         // the forwarder is to be met in a queue.

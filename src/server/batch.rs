@@ -134,7 +134,7 @@ mod tests {
         vec![
             pair(|socket| Box::new(fallback::Plain::new(socket).unwrap())),
             #[cfg(target_os = "linux")]
-            pair(|socket| Box::new(crate::server::sys::Batched::new(socket).unwrap())),
+            pair(|socket| Box::new(crate::server::sys::Batched::new(socket, true).unwrap())),
         ]
     }
 

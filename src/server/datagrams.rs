@@ -36,7 +36,7 @@ impl Datagrams {
         let socket = UdpSocket::bind((any, 0))?;
         socket.connect(server)?;
         socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
-        let batched = socket_for(socket.try_clone()?, cfg!(target_os = "linux"))?;
+        let batched = socket_for(socket.try_clone()?, cfg!(target_os = "linux"), false)?;
         // After the time-outs that both set. The safe twin waits for ever, unless it was told to stop.
         socket.set_read_timeout(None)?;
         socket.set_nonblocking(true)?;

@@ -73,6 +73,8 @@ pub struct Options {
     pub tcp_idle: Duration,
     /// Whether addresses may be bound that no interface has yet: Linux only.
     pub freebind: bool,
+    /// Whether another process may go on with the sockets. UDP threads then wake twice a second to see whether one does.
+    pub handed_over: bool,
     /// How long queries in flight may take to finish after the drain began.
     pub drain_within: Duration,
 }
@@ -89,6 +91,7 @@ impl Default for Options {
             tcp_queries_per_connection: 32,
             tcp_idle: Duration::from_secs(10),
             freebind: false,
+            handed_over: false,
             drain_within: Duration::from_secs(5), // as long as a client waits: glibc's `timeout` default
         }
     }
@@ -128,9 +131,10 @@ impl Listeners {
             tcp_idle: options.tcp_idle,
         });
 
+        let may_leave = options.handed_over || shared.kept.is_set();
         let (queue, waiting) = mpsc::channel(udp::QUEUE);
         for (number, socket) in (0_usize..).zip(self.udp) {
-            let socket = socket_for(socket, options.udp_batches)?;
+            let socket = socket_for(socket, options.udp_batches, may_leave)?;
             let name = format!("udp-{number}");
             let worker = udp::start(name, socket, Arc::clone(&shared), queue.clone())?;
             tasks.essential("udp worker", worker);
@@ -203,13 +207,13 @@ async fn until_drained(drain: Drain, within: Duration, work: impl Future<Output 
     }
 }
 
-fn socket_for(socket: UdpSocket, batches: bool) -> io::Result<Arc<dyn Socket>> {
+fn socket_for(socket: UdpSocket, batches: bool, may_leave: bool) -> io::Result<Arc<dyn Socket>> {
     #[cfg(target_os = "linux")]
     if batches {
-        return Ok(Arc::new(sys::Batched::new(socket)?));
+        return Ok(Arc::new(sys::Batched::new(socket, may_leave)?));
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = batches; // there is one way only
+    let _ = (batches, may_leave); // there is one way only
     Ok(Arc::new(fallback::Plain::new(socket)?))
 }
 

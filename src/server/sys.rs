@@ -49,9 +49,10 @@ pub(super) struct Batched {
 
 impl Batched {
     /// Takes a bound socket in blocking mode, and has it tell the local address of each datagram if there can be several.
-    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
+    /// Only who may leave wakes up for it.
+    pub(super) fn new(socket: UdpSocket, may_leave: bool) -> io::Result<Self> {
         let address = socket.local_addr()?;
-        socket.set_read_timeout(Some(NOTICE_LEAVE_WITHIN))?;
+        socket.set_read_timeout(may_leave.then_some(NOTICE_LEAVE_WITHIN))?;
         let with = |socket, bound| Self {
             socket,
             leaving: AtomicBool::new(false),
