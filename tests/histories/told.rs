@@ -288,8 +288,8 @@ impl Told {
         }
         self.index.publish(1);
         // What vanished from one watch of slices is kept to the end of the other one's list, too.
-        let keeps = WATCHES.map(|it| self.watch(it).has_gap(self.now));
-        let over = |it: &&mut Watch| !(WATCHES.contains(&it.source) && keeps.contains(&true));
+        let keeps = WATCHES.into_iter().any(|it| self.watch(it).keeps(self.now));
+        let over = |it: &&mut Watch| !(keeps && WATCHES.contains(&it.source));
         for watch in self.watches.iter_mut().filter(over) {
             watch.forget(self.now);
         }
@@ -363,9 +363,11 @@ impl Told {
         // Nobody knows which of two watches is ahead; but what was there all the time is there.
         let is_one_ahead = |wrong| {
             let apart = answers(&self.views(question, answer == Answer::Empty, true));
+            let listed = WATCHES.map(|it| self.watch(it).is_just_listed(self.now));
+            let always = always(if listed.contains(&true) { &were } else { &are });
             let there = match &answer {
-                Answer::Records(given) => always(&were).is_subset(given),
-                _ => always(&were).is_empty() && are.iter().any(|it| *it != Answer::Unsure),
+                Answer::Records(given) => always.is_subset(given),
+                _ => always.is_empty() && are.iter().any(|it| *it != Answer::Unsure),
             };
             match there && answer != Answer::Unsure && apart.contains(&answer) {
                 true => Ok(()),

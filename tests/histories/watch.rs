@@ -267,14 +267,23 @@ impl Watch {
         }
     }
 
-    pub(crate) fn has_gap(&self, now: u64) -> bool {
-        self.gap.is_some_and(|gap| !is_over(gap.until, now))
+    /// Is something kept until it is listed, or for a moment after?
+    pub(crate) fn keeps(&self, now: u64) -> bool {
+        let done = self.gap.and_then(|gap| gap.until);
+        self.is_listing || done.is_some_and(|it| now <= it + FADING_AFTER_A_LIST)
+    }
+
+    /// Was it listed so lately that the other watch may have yet to tell what left it while it was down?
+    pub(crate) fn is_just_listed(&self, now: u64) -> bool {
+        let done = self.gap.and_then(|gap| gap.until);
+        done.is_some_and(|it| now <= it + NEWS)
     }
 
     /// Forgets what is over.
     pub(crate) fn forget(&mut self, now: u64) {
-        self.gap = self.gap.filter(|gap| !is_over(gap.until, now));
-        self.unheard.retain(|it| !is_over(it.repaired, now));
+        let is_over = |until: Option<u64>| until.is_some_and(|it| it + FADING_AFTER_A_LIST < now);
+        self.gap = self.gap.filter(|gap| !is_over(gap.until));
+        self.unheard.retain(|it| !is_over(it.repaired));
     }
 
     /// Is what it held at the time of a gap still to be seen, as the list is not told whole?
@@ -302,11 +311,6 @@ impl Watch {
     pub(crate) fn is_stale(&self, now: u64, after: u64) -> bool {
         self.heard.is_some_and(|heard| heard + after <= now)
     }
-}
-
-/// Has what faded since then faded?
-fn is_over(since: Option<u64>, now: u64) -> bool {
-    since.is_some_and(|it| it + FADING_AFTER_A_LIST < now)
 }
 
 /// What is kept of an object: the pods of a slice only where they name endpoints.

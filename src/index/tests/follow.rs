@@ -201,6 +201,7 @@ async fn k28_a_slice_that_moves_between_the_watches_is_there_throughout_in_eithe
         moving.tell(change).await;
     }
     tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.1"])));
     moving.tell(Change::Apply(FOREIGN, whole())).await;
     moving.later().await;
     assert_eq!(moving.host("h0"), Some(strings(&["10.0.0.1"])));
