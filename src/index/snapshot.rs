@@ -11,6 +11,9 @@ use std::{hash::BuildHasher, hint::black_box, net::IpAddr, sync::Arc};
 /// 10,000) and the lists of them; `docs/decisions/0003-snapshot-grain.md` says why.
 pub(super) const SHARDS: usize = 256;
 
+/// Of how many services records are read ahead at the most: one for each datagram of a batch.
+const WARM_AT_ONCE: usize = 64;
+
 /// One state of the cluster's names.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -120,16 +123,16 @@ impl Snapshot {
         self.hasher.hash_one(key)
     }
 
-    /// Reads of services with these hashes what answers begin with, of at most 64 of them. The reads of one step do not
-    /// wait for each other, only for those of the step before.
+    /// Reads of services with these hashes what answers begin with. The reads of one step do not wait for each other, only
+    /// for those of the step before.
     pub fn warm(&self, hashes: impl Iterator<Item = u64>) {
-        let mut at = [0; 64];
+        let mut at = [0; WARM_AT_ONCE];
         let mut count = 0;
         for (slot, hash) in at.iter_mut().zip(hashes) {
             *slot = hash;
             count += 1;
         }
-        let mut found = [None; 64];
+        let mut found = [None; WARM_AT_ONCE];
         for (slot, hash) in found.iter_mut().zip(&at[..count]) {
             // The first of several in one group is as good as the right one: it is right nearly always.
             *slot = self.names[shard_of(*hash)].services.find(*hash, |_| true);
