@@ -170,7 +170,7 @@ fn below_service<'s>(
 }
 
 fn has_unreadable_slice(snapshot: &Snapshot, namespace: &[u8]) -> bool {
-    [Source::EndpointSlices, Source::ForeignEndpointSlices]
+    Source::SLICES
         .into_iter()
         .any(|source| snapshot.has_unreadable(source, namespace))
 }

@@ -72,8 +72,7 @@ pub(super) fn remnant(source: Source, json: &str) -> Option<Object> {
     if key.name.is_empty() || !named {
         return None;
     }
-    let slices = [Source::EndpointSlices, Source::ForeignEndpointSlices];
-    let service = if slices.contains(&source) {
+    let service = if Source::SLICES.contains(&source) {
         let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
         match &value["metadata"]["labels"] {
             serde_json::Value::Object(labels) => match labels.get(OWNER)? {
@@ -251,8 +250,8 @@ fn endpoint_slice(
     for (index, endpoint) in object.endpoints.unwrap_or_default().into_iter().enumerate() {
         let field = |name: &str| format!("endpoints[{index}].{name}");
         let addresses = (endpoint.addresses.unwrap_or_default().iter())
-            .map(|text| &**text)
             .map(|text| {
+                let text = &**text;
                 parse(text).ok_or_else(|| {
                     let expected = "is not an address of the slice's addressType";
                     wrong(&field("addresses"), format!("`{text:.80}` {expected}"))

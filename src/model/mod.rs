@@ -35,6 +35,9 @@ impl Source {
         Self::Pods,
     ];
 
+    /// The two watches of slices.
+    pub const SLICES: [Self; 2] = [Self::EndpointSlices, Self::ForeignEndpointSlices];
+
     /// The name used in logs, metrics and `/readyz`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use gapless::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The two watches of slices.
-pub(crate) const WATCHES: [Source; 2] = [Source::EndpointSlices, Source::ForeignEndpointSlices];
+pub(crate) const WATCHES: [Source; 2] = Source::SLICES;
 /// How long an event may be on its way, in milliseconds: less than what vanished is still given for.
 pub(crate) const NEWS: u64 = 40;
 /// For how long a vanished endpoint is given at most.
