@@ -5,18 +5,12 @@ mod conf;
 mod library;
 
 use super::{report::Latency, schedule::Arrivals, wait};
-use crate::lifecycle::Drain;
+use crate::{lifecycle::Drain, server::unspecified_like};
 pub use conf::{BadConf, Conf};
 use hdrhistogram::Histogram;
 pub use library::{Library, Lookup, Network, Outcome, Socket, look_up};
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::UdpSocket, sync::mpsc, task::JoinSet, time::Instant};
 
 /// Look-ups under way at once: more are a resolver that answers nothing, and wait for their turn, which their time counts.
@@ -70,11 +64,7 @@ impl Network for Udp {
     type Socket = UdpSocket;
 
     async fn open(&self, server: SocketAddr) -> io::Result<UdpSocket> {
-        let any: IpAddr = match server {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        UdpSocket::bind((any, 0)).await
+        UdpSocket::bind((unspecified_like(server.ip()), 0)).await
     }
 }
 

@@ -23,21 +23,25 @@ pub struct Datagrams {
     batch: Batch,
 }
 
+/// The address of the same family that is any of a machine's.
+pub const fn unspecified_like(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
 impl Datagrams {
     /// Datagrams that one call sends or takes at the most.
     pub const AT_ONCE: usize = SLOTS;
 
     /// Opens a socket on a port that the kernel chooses.
     pub fn connect(server: SocketAddr) -> io::Result<Self> {
-        let any: IpAddr = match server {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = UdpSocket::bind((any, 0))?;
+        let socket = UdpSocket::bind((unspecified_like(server.ip()), 0))?;
         socket.connect(server)?;
         socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
         let batched = socket_for(socket.try_clone()?, cfg!(target_os = "linux"), false)?;
-        // After the time-outs that both set. The safe twin waits for ever, unless it was told to stop.
+        // After the time-out that the safe twin sets; that one waits for ever, unless it was told to stop.
         socket.set_read_timeout(None)?;
         socket.set_nonblocking(true)?;
         if cfg!(not(target_os = "linux")) {
@@ -60,10 +64,7 @@ impl Datagrams {
     pub fn send<'p>(&self, packets: impl Iterator<Item = &'p [u8]>) -> io::Result<usize> {
         let ends = Ends {
             client: self.server,
-            local: match self.server {
-                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-            },
+            local: unspecified_like(self.server.ip()),
         };
         let mut packets = packets.map(|packet| (ends, packet));
         nothing_if_it_would_block(self.batched.send(&mut packets))

@@ -35,7 +35,7 @@ use crate::{
     metrics::{self, Metrics, Queries},
 };
 use batch::Socket;
-pub use datagrams::Datagrams;
+pub use datagrams::{Datagrams, unspecified_like};
 pub use https::Https;
 pub use inherited::Inherited;
 pub use listen::{BindError, Kept, Listeners};

@@ -12,7 +12,10 @@
     reason = "constants and lengths below a hundred"
 )]
 
-use super::batch::{Batch, Ends, RECEIVE_BYTES, SLOTS, Socket};
+use super::{
+    batch::{Batch, Ends, RECEIVE_BYTES, SLOTS, Socket},
+    datagrams::unspecified_like,
+};
 use std::{
     array, io, mem,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, UdpSocket},
@@ -292,13 +295,6 @@ fn put<const N: usize>(at: &mut &mut [u8], bytes: [u8; N]) {
         .expect("the buffer has room for the longest form");
     *head = bytes;
     *at = rest;
-}
-
-const fn unspecified_like(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    }
 }
 
 fn empty_pieces() -> [libc::iovec; SLOTS] {

@@ -10,17 +10,12 @@ use crate::{
         flights::{Flight, Flights, Landing},
         questions::{Pick, Question},
     },
+    server::unspecified_like,
     wire::{NameKey, rtype},
 };
 use hdrhistogram::Histogram;
 use rand::RngExt as _;
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::UdpSocket, sync::mpsc, task::JoinSet, time::Instant};
 
 /// Names that are followed: with two servers and 100 ms, 2000 questions a second for each thousand.
@@ -61,10 +56,7 @@ impl Asking {
         let (replies, replied) = mpsc::channel(QUEUE);
         let mut lines = vec![];
         for (nth, server) in servers.iter().enumerate() {
-            let any: IpAddr = match server {
-                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-            };
+            let any = unspecified_like(server.ip());
             let socket = Arc::new(UdpSocket::bind((any, 0)).await?);
             socket.connect(server).await?;
             tasks.spawn(receive(nth, Arc::clone(&socket), replies.clone()));

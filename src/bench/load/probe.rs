@@ -1,11 +1,8 @@
 //! One query to one server over UDP, three times at the most: is anybody there?
 
-use crate::bench::questions::Question;
+use crate::{bench::questions::Question, server::unspecified_like};
 use anyhow::{Context as _, bail};
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 use tokio::{net::UdpSocket, time::timeout};
 
 const TRIES: u16 = 3;
@@ -13,11 +10,7 @@ const WITHIN: Duration = Duration::from_secs(1);
 
 /// The reply to a question.
 pub(super) async fn ask(server: SocketAddr, question: &Question) -> anyhow::Result<Vec<u8>> {
-    let any: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).await?;
+    let socket = UdpSocket::bind((unspecified_like(server.ip()), 0)).await?;
     socket.connect(server).await?;
     let (mut query, mut reply) = (vec![], vec![0; 4096]);
     for id in 1..=TRIES {
