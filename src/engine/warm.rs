@@ -18,14 +18,18 @@ pub(super) fn warm<'p>(snapshot: &Snapshot, packets: impl ExactSizeIterator<Item
     let zone_labels = snapshot.options().zone.label_count();
     let mut key = [0; MAX_KEY_LEN];
     snapshot.warm(packets.filter_map(|packet| {
-        let len = service_key(packet, zone_labels, &mut key)?;
-        Some(snapshot.service_hash(key.get(..len)?))
+        let key = service_key(packet, zone_labels, &mut key)?;
+        Some(snapshot.service_hash(key))
     }));
 }
 
 /// Finds `<service>.<namespace>` in `….<service>.<namespace>.svc.<zone>`, and writes it in lower case; the zone's labels are
 /// only counted.
-fn service_key(packet: &[u8], zone_labels: usize, key: &mut [u8; MAX_KEY_LEN]) -> Option<usize> {
+fn service_key<'k>(
+    packet: &[u8],
+    zone_labels: usize,
+    key: &'k mut [u8; MAX_KEY_LEN],
+) -> Option<&'k [u8]> {
     let mut starts = [0; MAX_LABELS];
     let (mut count, mut at) = (0, HEADER_LEN);
     loop {
@@ -48,7 +52,7 @@ fn service_key(packet: &[u8], zone_labels: usize, key: &mut [u8; MAX_KEY_LEN]) -
     let key = key.get_mut(..found.len())?;
     key.copy_from_slice(found);
     key.make_ascii_lowercase();
-    Some(key.len())
+    Some(key)
 }
 
 #[cfg(test)]
@@ -63,7 +67,7 @@ mod tests {
         }
         packet.extend([0, 0, 1, 0, 1]);
         let mut key = [0; MAX_KEY_LEN];
-        service_key(&packet, 2, &mut key).map(|len| key[..len].to_vec())
+        service_key(&packet, 2, &mut key).map(<[u8]>::to_vec)
     }
 
     #[test]

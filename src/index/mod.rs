@@ -11,6 +11,7 @@ mod held;
 mod options;
 mod records;
 mod snapshot;
+mod working;
 
 pub use follow::{Published, follow};
 pub use options::{EndpointNames, Options, Staleness, Ttl};
@@ -20,16 +21,13 @@ pub use snapshot::{Reader, Snapshot};
 use crate::model::{Change, Label, Object, ObjectKey, ServiceKind, Source};
 use arc_swap::ArcSwap;
 use fading::{Fading, Sources};
-use hashbrown::HashTable;
 use held::Held;
-use snapshot::{Addresses, Names, Owner, SHARDS, shard_of};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    hash::BuildHasher,
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
+use working::Working;
 
 /// How long a ready endpoint that vanishes from its slice is still answered if nothing else is said about its name: it
 /// may move to another slice, or its slice from one watch to the other, and the order of the two events is not given.
@@ -61,9 +59,7 @@ pub struct Index {
     fading: Fading,
     /// Services to be rebuilt.
     dirty: HashSet<ObjectKey>,
-    /// Has anything else changed that readers are to see?
-    touched: bool,
-    working: Snapshot,
+    working: Working,
     published: Arc<ArcSwap<Snapshot>>,
     rebuilt: u64,
 }
@@ -78,16 +74,8 @@ struct Listed {
 impl Index {
     /// An index that knows nothing yet, and the handle to read it.
     pub fn new(options: Options) -> (Self, Reader) {
-        let working = Snapshot {
-            options: Arc::new(options),
-            names: (0..SHARDS).map(|_| Arc::default()).collect(),
-            addresses: (0..SHARDS).map(|_| Arc::default()).collect(),
-            hasher: foldhash::fast::RandomState::default(),
-            known: <_>::default(),
-            stale: <_>::default(),
-            serial: 0,
-        };
-        let published = Arc::new(ArcSwap::from_pointee(working.clone()));
+        let working = Working::new(options);
+        let published = Arc::new(ArcSwap::from_pointee(Snapshot::clone(&working)));
         let reader = Reader(published.clone());
         let index = Self {
             objects: <_>::default(),
@@ -100,7 +88,6 @@ impl Index {
             namespaces: HashMap::new(),
             fading: Fading::default(),
             dirty: HashSet::new(),
-            touched: false,
             working,
             published,
             rebuilt: 0,
@@ -117,8 +104,7 @@ impl Index {
                 self.set_known(source, true);
             }
             let stale = self.stale_from(source).is_some_and(|from| from <= now);
-            let before = std::mem::replace(&mut self.working.stale[source as usize], stale);
-            self.touched |= before != stale;
+            self.working.set_stale(source, stale);
         }
     }
 
@@ -195,8 +181,7 @@ impl Index {
             && !self.listing[source as usize]
         {
             self.confirmed[source as usize] = Some(now);
-            let was_stale = std::mem::take(&mut self.working.stale[source as usize]);
-            self.touched |= was_stale;
+            self.working.set_stale(source, false);
         }
     }
 
@@ -208,9 +193,8 @@ impl Index {
             self.rebuild(key);
         }
         self.rebuilt += dirty.len() as u64;
-        if std::mem::take(&mut self.touched) {
-            self.working.serial = serial;
-            self.published.store(Arc::new(self.working.clone()));
+        if let Some(snapshot) = self.working.publish(serial) {
+            self.published.store(snapshot);
         }
         dirty.len()
     }
@@ -243,8 +227,7 @@ impl Index {
 
     fn set_known(&mut self, source: Source, known: bool) {
         self.known_from[source as usize] = None;
-        let before = std::mem::replace(&mut self.working.known[source as usize], known);
-        self.touched |= before != known;
+        self.working.set_known(source, known);
     }
 
     /// What the list that ends did not name is gone; says how much that is.
@@ -266,9 +249,8 @@ impl Index {
 
     /// Is it one of two watches of slices? With one, whatever moved stands in the same list.
     fn may_move(&self, source: Source) -> bool {
-        let watches = [Source::EndpointSlices, Source::ForeignEndpointSlices];
         let fed = &self.working.options.sources;
-        watches.contains(&source) && watches.iter().all(|it| fed.contains(it))
+        Source::SLICES.contains(&source) && Source::SLICES.iter().all(|it| fed.contains(it))
     }
 
     fn upsert(&mut self, source: Source, object: Object) -> bool {
@@ -332,7 +314,7 @@ impl Index {
     /// The sources of slices that may name what vanishes now at their lists' end only: the one that it was in, and the other.
     fn slices_being_listed(&self) -> Option<Sources> {
         let mut sources = Sources::default();
-        for source in [Source::EndpointSlices, Source::ForeignEndpointSlices] {
+        for source in Source::SLICES {
             sources[source as usize] = self.listing[source as usize];
         }
         sources.contains(&true).then_some(sources)
@@ -362,7 +344,7 @@ impl Index {
             Held::Namespace => self.count_namespace(&key.name, comes),
             Held::Pod(addresses) => {
                 for address in addresses {
-                    self.set_pod(&key.namespace, *address, comes);
+                    self.working.set_pod(&key.namespace, *address, comes);
                 }
             }
             Held::Unreadable(service) => match (source, service) {
@@ -372,7 +354,7 @@ impl Index {
                 }
                 (Source::Namespaces, _) => self.count_namespace(&key.name, comes),
                 (_, Some(service)) => self.link_slice(source, key, service, comes),
-                (_, None) => self.set_unreadable(source, &key.namespace, comes),
+                (_, None) => self.working.set_unreadable(source, &key.namespace, comes),
             },
         }
     }
@@ -407,80 +389,13 @@ impl Index {
         if !exists {
             self.namespaces.remove(namespace);
         }
-        let label: Arc<[u8]> = namespace.as_bytes().into();
-        let hasher = self.working.hasher.clone();
-        let (hash, names) = self.names_mut(&label);
-        replace(
-            &mut names.namespaces,
-            hash,
-            |it| **it == *label,
-            exists.then(|| label.clone()),
-            |it| hasher.hash_one(&**it),
-        );
-    }
-
-    /// Several pods of a namespace may have one address: those on the host's network. Each stands in the table.
-    fn set_pod(&mut self, namespace: &str, address: IpAddr, comes: bool) {
-        let pod: (IpAddr, Arc<[u8]>) = (address, namespace.as_bytes().into());
-        let hasher = self.working.hasher.clone();
-        let (hash, addresses) = self.addresses_mut(address);
-        if comes {
-            addresses
-                .pods
-                .insert_unique(hash, pod, |it| hasher.hash_one(it.0));
-        } else if let Ok(found) = addresses.pods.find_entry(hash, |it| *it == pod) {
-            found.remove();
-        }
-    }
-
-    fn set_unreadable(&mut self, source: Source, namespace: &str, comes: bool) {
-        let namespace: Arc<[u8]> = namespace.as_bytes().into();
-        let entry = (source, namespace.clone());
-        let hasher = self.working.hasher.clone();
-        let (hash, names) = self.names_mut(&namespace);
-        if comes {
-            let rehash = |it: &(Source, Arc<[u8]>)| hasher.hash_one(&*it.1);
-            names.unreadable.insert_unique(hash, entry, rehash);
-        } else if let Ok(found) = names.unreadable.find_entry(hash, |it| *it == entry) {
-            found.remove();
-        }
+        self.working.set_namespace(namespace, exists);
     }
 
     fn rebuild(&mut self, service: &ObjectKey) {
         let Some(key) = wire_key(service) else { return };
-        let before = self.working.find(&key).cloned();
-        let after = self.derive(service, &key);
-        if before == after {
-            return;
-        }
-        let addresses = |records: &Option<Arc<ServiceRecords>>| {
-            records
-                .as_ref()
-                .map(|records| records.reverse_addresses())
-                .unwrap_or_default()
-        };
-        let (had, has) = (addresses(&before), addresses(&after));
-        for gone in had
-            .iter()
-            .filter(|address| has.binary_search(address).is_err())
-        {
-            self.set_owner(*gone, &key, false);
-        }
-        for new in has
-            .iter()
-            .filter(|address| had.binary_search(address).is_err())
-        {
-            self.set_owner(*new, &key, true);
-        }
-        let hasher = self.working.hasher.clone();
-        let (hash, names) = self.names_mut(&key);
-        replace(
-            &mut names.services,
-            hash,
-            |it| it.key() == &*key,
-            after,
-            |it| hasher.hash_one(it.key()),
-        );
+        let records = self.derive(service, &key);
+        self.working.set_service(&key, records);
     }
 
     fn derive(&self, service: &ObjectKey, key: &Arc<[u8]>) -> Option<Arc<ServiceRecords>> {
@@ -510,51 +425,6 @@ impl Index {
             slices,
             options,
         )))
-    }
-
-    fn set_owner(&mut self, address: IpAddr, key: &Arc<[u8]>, comes: bool) {
-        let hasher = self.working.hasher.clone();
-        let owner = Owner::new(address, hasher.hash_one(&**key));
-        let (hash, addresses) = self.addresses_mut(address);
-        replace(
-            &mut addresses.owners,
-            hash,
-            |it| *it == owner,
-            comes.then_some(owner),
-            |it| hasher.hash_one(it.address),
-        );
-    }
-
-    /// The shard of a name, to be changed: a copy if readers may hold it.
-    fn names_mut(&mut self, key: &[u8]) -> (u64, &mut Names) {
-        self.touched = true;
-        let hash = self.working.hasher.hash_one(key);
-        let shard = &mut self.working.names[shard_of(hash)];
-        (hash, Arc::make_mut(shard))
-    }
-
-    /// The same of an address.
-    fn addresses_mut(&mut self, address: IpAddr) -> (u64, &mut Addresses) {
-        self.touched = true;
-        let hash = self.working.hasher.hash_one(address);
-        let shard = &mut self.working.addresses[shard_of(hash)];
-        (hash, Arc::make_mut(shard))
-    }
-}
-
-/// Puts `value`, or nothing, in the place of the entry that `is` finds.
-fn replace<T>(
-    table: &mut HashTable<T>,
-    hash: u64,
-    is: impl FnMut(&T) -> bool,
-    value: Option<T>,
-    rehash: impl Fn(&T) -> u64,
-) {
-    if let Ok(found) = table.find_entry(hash, is) {
-        found.remove();
-    }
-    if let Some(value) = value {
-        table.insert_unique(hash, value, rehash);
     }
 }
 

@@ -95,7 +95,7 @@ impl Snapshot {
     /// Is every source known that headless names are made of?
     pub fn knows_endpoints(&self) -> bool {
         let fed = |source| self.options.sources.contains(&source);
-        [Source::EndpointSlices, Source::ForeignEndpointSlices]
+        Source::SLICES
             .into_iter()
             .all(|source| !fed(source) || self.knows(source))
     }

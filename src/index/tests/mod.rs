@@ -6,6 +6,7 @@ mod model;
 use super::*;
 use crate::model::{Endpoint, EndpointSlice, Port, Protocol, Service, ServiceKind, Unreadable};
 use crate::wire::NameKey;
+use std::net::IpAddr;
 
 pub(super) fn options() -> Options {
     Options {
