@@ -88,19 +88,19 @@ async fn changed_all_the_time(endpoints: usize) -> Vec<Round> {
         }
         let per_second = EVENTS_OF_A_ROUND as f64 / began.elapsed().as_secs_f64();
         let (all, stolen) = machine_time();
-        let answerable = poll("every change is answered", async || {
-            let since = gapless.metrics().await.answerable().since(&before);
-            (since.count() >= EVENTS_OF_A_ROUND as u64)
-                .then_some(since)
+        let after = poll("every change is answered", async || {
+            let now = gapless.metrics().await.answerable();
+            (now.since(&before).count() >= EVENTS_OF_A_ROUND as u64)
+                .then_some(now)
                 .ok_or_else(|| "some are not".to_owned())
         })
         .await;
         rounds.push(Round {
-            answerable,
+            answerable: after.since(&before),
             per_second,
             stolen: (stolen - machine.1) as f64 / (all - machine.0) as f64,
         });
-        before = gapless.metrics().await.answerable();
+        before = after;
         api_server.compact();
     }
     rounds

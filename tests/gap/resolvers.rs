@@ -110,7 +110,6 @@ impl Page {
 }
 
 /// A histogram: bounds in seconds, and how many times were within each.
-#[derive(Clone)]
 pub struct Buckets(Vec<(f64, u64)>);
 
 impl Buckets {
