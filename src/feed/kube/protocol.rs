@@ -33,11 +33,11 @@ pub(super) struct Page<'a> {
     pub(super) items: Vec<&'a RawValue>,
 }
 
-/// One line of a watch.
-#[derive(Debug)]
+/// One line of a watch. Whether an object's text is JSON is known when it is read: see [`whole`].
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
-    Applied(&'a RawValue),
-    Deleted(&'a RawValue),
+    Applied(&'a str),
+    Deleted(&'a str),
     Bookmark {
         resource_version: Option<String>,
         initial_events_end: bool,
@@ -122,10 +122,29 @@ pub(super) fn page(json: &[u8]) -> Result<Page<'_>, Error> {
 
 /// Decodes a line of a watch.
 pub(super) fn line(json: &[u8]) -> Result<Line<'_>, Error> {
+    cut(json).map_or_else(|| parse(json), Ok)
+}
+
+/// A line in the form in which API servers write them is cut without being read, as its object is read right after.
+fn cut(json: &[u8]) -> Option<Line<'_>> {
+    let line = str::from_utf8(json).ok()?.trim_ascii_end();
+    let (kind, object) = line
+        .strip_prefix(r#"{"type":""#)?
+        .strip_suffix('}')?
+        .split_once(r#"","object":"#)?;
+    match kind {
+        "ADDED" | "MODIFIED" => Some(Line::Applied(object)),
+        "DELETED" => Some(Line::Deleted(object)),
+        _ => None,
+    }
+}
+
+/// The plain twin of [`cut`], for every line.
+fn parse(json: &[u8]) -> Result<Line<'_>, Error> {
     let raw: RawLine<'_> = serde_json::from_slice(json).map_err(Error::Line)?;
     match &*raw.kind {
-        "ADDED" | "MODIFIED" => Ok(Line::Applied(raw.object)),
-        "DELETED" => Ok(Line::Deleted(raw.object)),
+        "ADDED" | "MODIFIED" => Ok(Line::Applied(raw.object.get())),
+        "DELETED" => Ok(Line::Deleted(raw.object.get())),
         "BOOKMARK" => {
             let bookmark: Bookmark = serde_json::from_str(raw.object.get()).map_err(Error::Line)?;
             let annotations = bookmark.metadata.annotations.unwrap_or_default();
@@ -150,9 +169,15 @@ pub(super) fn status(json: &[u8], code: u16) -> Status {
     status
 }
 
+/// An object that cannot be read is malformed only if its text is JSON; otherwise the line is.
+pub(super) fn whole(object: &str) -> Result<(), Error> {
+    serde_json::from_str::<serde::de::IgnoredAny>(object).map_err(Error::Line)?;
+    Ok(())
+}
+
 /// The resourceVersion of an object, malformed or not.
-pub(super) fn resource_version(object: &RawValue) -> Option<String> {
-    let versioned: Versioned = serde_json::from_str(object.get()).ok()?;
+pub(super) fn resource_version(object: &str) -> Option<String> {
+    let versioned: Versioned = serde_json::from_str(object).ok()?;
     versioned.metadata?.resource_version
 }
 
@@ -286,6 +311,35 @@ mod tests {
             Err(Error::Kind(_))
         ));
         assert!(matches!(line(br#"{"type":"ADDED"}"#), Err(Error::Line(_))));
+    }
+
+    #[test]
+    fn a_line_that_is_cut_says_what_it_says_to_who_reads_it() {
+        for object in [r#"{"metadata":{"name":"a}"}}"#, "{}", "17", "[{}]"] {
+            for kind in ["ADDED", "MODIFIED", "DELETED"] {
+                for (begin, end) in [("", ""), ("", "\r"), (" ", " ")] {
+                    let json = format!(r#"{begin}{{"type":"{kind}","object":{object}}}{end}"#);
+                    let line = line(json.as_bytes()).unwrap();
+                    assert_eq!(line, parse(json.as_bytes()).unwrap(), "{json}");
+                }
+            }
+        }
+        let other_order = br#"{"object":{},"type":"ADDED"}"#;
+        assert_eq!(line(other_order).unwrap(), Line::Applied("{}"));
+    }
+
+    #[test]
+    fn a_line_that_breaks_off_is_whole_to_nobody() {
+        let json = r#"{"type":"ADDED","object":{"metadata":{"labels":{}}}}"#;
+        assert!(
+            matches!(line(json.as_bytes()), Ok(Line::Applied(object)) if whole(object).is_ok())
+        );
+        for end in 0..json.len() {
+            match line(&json.as_bytes()[..end]) {
+                Ok(Line::Applied(object)) => assert!(whole(object).is_err(), "{object}"),
+                other => assert!(other.is_err(), "{other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,6 @@ use crate::{
     model::{Change, Source},
 };
 use rand::{RngExt, rngs::StdRng};
-use serde_json::value::RawValue;
 use std::{
     sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
@@ -202,13 +201,13 @@ impl Watch {
                 Line::Applied(object) => {
                     objects += 1;
                     self.sink
-                        .send(received, self.applied(object).change)
+                        .send(received, self.applied(object)?.change)
                         .await?;
                 }
                 // What is deleted while the list is under way.
                 Line::Deleted(object) => {
                     self.sink
-                        .send(received, self.deleted(object).change)
+                        .send(received, self.deleted(object)?.change)
                         .await?
                 }
                 Line::Error(status) => return Err(Failure::refused(status, None).into()),
@@ -244,7 +243,7 @@ impl Watch {
             }
             objects += page.items.len();
             for item in page.items {
-                let change = self.applied(item).change;
+                let change = self.applied(item.get())?.change;
                 self.sink.send(arrived.received, change).await?;
             }
             next = page.next;
@@ -344,8 +343,8 @@ impl Watch {
             triggered,
             version,
         } = match line {
-            Line::Applied(object) => self.applied(object),
-            Line::Deleted(object) => self.deleted(object),
+            Line::Applied(object) => self.applied(object)?,
+            Line::Deleted(object) => self.deleted(object)?,
             Line::Bookmark {
                 resource_version, ..
             } => Told {
@@ -374,13 +373,13 @@ impl Watch {
     }
 
     /// What an object says that was created or changed.
-    fn applied(&self, object: &RawValue) -> Told {
-        match convert::convert(self.source, object.get()) {
+    fn applied(&self, object: &str) -> Result<Told, Failure> {
+        match convert::convert(self.source, object) {
             Ok(converted) => {
                 for ignored in &converted.ignored {
                     self.rejections.ignore(self.source, ignored);
                 }
-                Told {
+                Ok(Told {
                     change: match converted.object {
                         Some(object) => Change::Apply(self.source, object),
                         // Whatever stood under this key stands there no longer.
@@ -388,34 +387,36 @@ impl Watch {
                     },
                     triggered: converted.triggered,
                     version: converted.version,
-                }
+                })
             }
             Err(malformed) => {
+                protocol::whole(object)?;
                 self.rejections.reject(self.source, &malformed);
-                Told {
-                    change: match convert::remnant(self.source, object.get()) {
+                Ok(Told {
+                    change: match convert::remnant(self.source, object) {
                         Some(remnant) => Change::Apply(self.source, remnant),
                         None => Change::Delete(self.source, malformed.key),
                     },
                     triggered: None,
                     version: protocol::resource_version(object),
-                }
+                })
             }
         }
     }
 
-    fn deleted(&self, object: &RawValue) -> Told {
-        let (key, version) = match convert::key(self.source, object.get()) {
+    fn deleted(&self, object: &str) -> Result<Told, Failure> {
+        let (key, version) = match convert::key(self.source, object) {
             Ok(converted) => (converted.key, converted.version),
             Err(malformed) => {
+                protocol::whole(object)?;
                 self.rejections.reject(self.source, &malformed);
                 (malformed.key, protocol::resource_version(object))
             }
         };
-        Told {
+        Ok(Told {
             change: Change::Delete(self.source, key),
             triggered: None,
             version,
-        }
+        })
     }
 }

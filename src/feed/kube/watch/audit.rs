@@ -163,7 +163,7 @@ impl Watch {
         }
         let page = arrived.page()?;
         for item in page.items {
-            let Change::Apply(source, object) = self.applied(item).change else {
+            let Change::Apply(source, object) = self.applied(item.get())?.change else {
                 continue;
             };
             let running = self.audit.running.as_ref();
