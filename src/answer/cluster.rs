@@ -138,7 +138,7 @@ fn below_service<'s>(
             Found::Exists(Records::Services(service, Ports::Every))
         }
         2 => addresses(service.a(), service.aaaa(), qtype),
-        3 => match service.host(label) {
+        3 => match snapshot.host(service, label) {
             Some((a, aaaa)) => addresses(a, aaaa, qtype),
             None if service.has_protocol(label) => Found::Exists(empty_non_terminal(qtype)),
             None => Found::Absent(not_ready(service, label, left)),

@@ -21,7 +21,7 @@ use crate::{
     wire::{Addresses, Ede, NameKey, Question, Rcode, Zones, rtype},
 };
 use hosts::Host;
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 /// Longest chain of ExternalName aliases that is followed (CoreDNS follows as many).
 const MAX_ALIASES: usize = 10;
@@ -91,9 +91,7 @@ pub struct Answer<'s> {
     pub rcode: Rcode,
     /// What is said beside it to clients with EDNS.
     pub ede: Option<Ede<'s>>,
-    /// The name that the records are about: the question's, or the last alias's target.
-    pub name: NameKey,
-    /// The targets of the aliases that lead from the question to `name`, in wire form.
+    /// The targets of the aliases that lead from the question to the records, in wire form.
     aliases: [&'s [u8]; MAX_ALIASES],
     alias_count: usize,
     records: Records<'s>,
@@ -169,29 +167,33 @@ pub fn decide<'s>(
     snapshot: &'s Snapshot,
     options: &'s Options,
 ) -> Verdict<'s> {
-    let mut answer = Answer::about(question.name.clone());
+    let mut answer = Answer::default();
+    let mut name = Cow::Borrowed(&question.name);
     loop {
-        let mut found = find(&answer.name, question.qtype, snapshot, options);
-        let falls_through = |zone| answer.name.labels_above(zone).is_some();
+        let mut found = find(&name, question.qtype, snapshot, options);
+        let falls_through = |zone| name.labels_above(zone).is_some();
         if matches!(found, Found::Absent(_)) && options.fallthrough.iter().any(falls_through) {
             found = Found::Elsewhere(Elsewhere::Upstream);
         }
         match found {
             Found::Exists(records) => answer.records = records,
-            Found::Absent(_) if options.is_above(&answer.name) => {
+            Found::Absent(_) if options.is_above(&name) => {
                 answer.records = match question.qtype {
                     rtype::ANY => Records::Hinfo,
-                    _ => Records::absence_of(&answer.name),
+                    _ => Records::absence_of(&name),
                 };
             }
             Found::Absent(ede) => {
                 answer.rcode = Rcode::NxDomain;
                 answer.ede = ede;
-                answer.records = Records::absence_of(&answer.name);
+                answer.records = Records::absence_of(&name);
             }
             Found::Alias(target) => {
-                if answer.follow(target) && question.qtype != rtype::CNAME {
-                    continue;
+                if answer.follow(target, &name) {
+                    name = answer.name(&question.name);
+                    if question.qtype != rtype::CNAME {
+                        continue;
+                    }
                 }
             }
             Found::Elsewhere(_) if question.qtype == rtype::ANY => {
@@ -201,7 +203,7 @@ pub fn decide<'s>(
             Found::Elsewhere(who) => return Verdict::Forward(who, answer),
             Found::Unsure => return Verdict::Unsure,
         }
-        if snapshot.is_stale() && !answer.is_local() {
+        if snapshot.is_stale() && !answer.is_local(&name) {
             answer.ede = Some(stale(answer.rcode));
         }
         return Verdict::Answer(answer);
@@ -259,32 +261,40 @@ impl Options {
     }
 }
 
-impl<'s> Answer<'s> {
-    /// An answer about a name, without anything in it.
-    pub const fn about(name: NameKey) -> Self {
+impl Default for Answer<'_> {
+    /// An answer without anything in it.
+    fn default() -> Self {
         Self {
             rcode: Rcode::NoError,
             ede: None,
-            name,
             aliases: [&[]; MAX_ALIASES],
             alias_count: 0,
             records: Records::Aliases,
             authoritative: true,
         }
     }
+}
 
-    /// Goes on to an alias's target; not if that closes a loop or makes the chain too long, which end it as it is.
-    fn follow(&mut self, target: &'s [u8]) -> bool {
-        let looped = self.aliases().contains(&target) || self.name.as_bytes() == target;
-        let Some((name, _)) = NameKey::read(target, 0).filter(|_| !looped) else {
+impl<'s> Answer<'s> {
+    /// The name that the records are about: the question's, or the last alias's target.
+    pub fn name<'n>(&self, asked: &'n NameKey) -> Cow<'n, NameKey> {
+        let target = self.aliases().last();
+        let name = target.and_then(|target| NameKey::read(target, 0));
+        name.map_or(Cow::Borrowed(asked), |(name, _)| Cow::Owned(name))
+    }
+
+    /// Goes on from `name` to an alias's target; not if that closes a loop or makes the chain too long, which end it as it
+    /// is.
+    fn follow(&mut self, target: &'s [u8], name: &NameKey) -> bool {
+        let looped = self.aliases().contains(&target) || name.as_bytes() == target;
+        if looped || NameKey::read(target, 0).is_none() {
             return false;
-        };
+        }
         let Some(slot) = self.aliases.get_mut(self.alias_count) else {
             return false;
         };
         *slot = target;
         self.alias_count += 1;
-        self.name = name;
         true
     }
 
@@ -298,11 +308,11 @@ impl<'s> Answer<'s> {
         self.alias_count == 0
     }
 
-    /// Was it given without looking into the index?
-    pub fn is_local(&self) -> bool {
+    /// Was it, about this name, given without looking into the index?
+    pub fn is_local(&self, name: &NameKey) -> bool {
         !self.authoritative
             || matches!(self.records, Records::Host(_))
-            || special::zone(&self.name).is_some()
+            || special::zone(name).is_some()
     }
 }
 

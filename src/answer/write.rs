@@ -21,6 +21,8 @@ pub struct Context<'c> {
     pub local: IpAddr,
     /// Which of several records comes first.
     pub rotation: usize,
+    /// The name that the records are about.
+    pub name: &'c NameKey,
     /// The type that was asked for.
     pub qtype: u16,
 }
@@ -44,7 +46,6 @@ pub fn write(
     }
     Writer {
         owner,
-        name: &answer.name,
         context,
         reply,
     }
@@ -55,7 +56,6 @@ pub fn write(
 struct Writer<'w, 'c, 'o, 't> {
     /// Where the name stands that the records are about.
     owner: usize,
-    name: &'w NameKey,
     context: Context<'c>,
     reply: &'w mut Reply<'o, 't>,
 }
@@ -158,7 +158,7 @@ impl Writer<'_, '_, '_, '_> {
             Target::Service => options.ttl.service,
             Target::Host(_) => options.ttl.pod,
         };
-        let (port_name, protocol) = (self.name.label(0), self.name.label(1));
+        let (port_name, protocol) = (self.context.name.label(0), self.context.name.label(1));
         let asked = |port: &&ServicePort| match ports {
             Ports::Every => true,
             Ports::Named => {
@@ -167,7 +167,7 @@ impl Writer<'_, '_, '_, '_> {
         };
         // The service's own name is the question's, without `_port._proto`.
         let skipped = if ports == Ports::Named { 2 } else { 0 };
-        let service_at = self.owner + self.name.label_start(skipped).unwrap_or_default();
+        let service_at = self.owner + self.context.name.label_start(skipped).unwrap_or_default();
         let count = service
             .ports()
             .iter()
@@ -205,8 +205,8 @@ impl Writer<'_, '_, '_, '_> {
         for (at, target) in &targets[..seen] {
             let (a, aaaa) = match target {
                 Target::Service => (service.a(), service.aaaa()),
-                Target::Host(label) => service
-                    .host(label)
+                Target::Host(label) => (self.context.snapshot)
+                    .host(service, label)
                     .expect("a target is a host of its service"),
             };
             self.reply.addresses(Section::Additional, *at, a, 0);
@@ -262,12 +262,13 @@ impl Writer<'_, '_, '_, '_> {
         let cluster = &snapshot.options().zone;
         let zone_labels = match zone {
             Zone::Cluster => cluster.label_count(),
-            Zone::Name | Zone::Static => self.name.label_count(),
+            Zone::Name | Zone::Static => self.context.name.label_count(),
             Zone::Special(labels) => labels,
         };
         let start = self
+            .context
             .name
-            .label_start(self.name.label_count().saturating_sub(zone_labels));
+            .label_start(self.context.name.label_count().saturating_sub(zone_labels));
         let zone_at = self.owner + start.unwrap_or_default();
         let (serial, minimum) = match zone {
             Zone::Special(_) => (1, special::TTL),

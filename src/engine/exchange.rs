@@ -36,7 +36,7 @@ pub(super) enum Step<'q, 's> {
     Forward(Query<'q>, Forward<'s>),
 }
 
-/// What is to be asked of others: the records of `answer.name`, which may be an alias's target.
+/// What is to be asked of others: the records of the answer's name, which may be an alias's target.
 pub(super) struct Forward<'s> {
     route: Route,
     answer: Answer<'s>,
@@ -60,31 +60,32 @@ impl<'x> Exchange<'x> {
         if self.asked.client.port() == 0 {
             return Step::Done(None); // RFC 6335 §6: reserved; a reply could only feed a loop
         }
-        let query = match Query::parse(self.asked.packet) {
+        let parsed = Query::parse(self.asked.packet);
+        let query = match &parsed {
             Ok(query) => query,
             Err(Unanswerable::Silence) => return Step::Done(None),
             Err(Unanswerable::HeaderOnly(header, rcode)) => {
-                let len = wire::header_only(header, rcode, out);
+                let len = wire::header_only(*header, *rcode, out);
                 return Step::Done(len.map(|len| Done {
                     len,
                     origin: Origin::Local,
-                    rcode: rcode as u8,
+                    rcode: *rcode as u8,
                 }));
             }
         };
-        if let Some(rcode) = refusal(&query) {
-            return Step::Done(self.refuse(&query, rcode, out));
+        if let Some(rcode) = refusal(query) {
+            return Step::Done(self.refuse(query, rcode, out));
         }
         match answer::decide(&query.question, self.snapshot, &self.engine.options.answers) {
-            Verdict::Answer(answer) => Step::Done(self.authoritative(&query, &answer, out)),
+            Verdict::Answer(answer) => Step::Done(self.authoritative(query, &answer, out)),
             Verdict::Unsure if self.engine.options.has_cluster_dns => {
                 let forward = Forward {
                     route: Route::ClusterDns,
-                    answer: Answer::about(query.question.name.clone()),
+                    answer: Answer::default(),
                 };
-                match self.held(&query, &forward, recent, now, out) {
+                match self.held(query, &forward, recent, now, out) {
                     Some(done) => Step::Done(done),
-                    None => Step::Forward(query, forward),
+                    None => Step::Forward(query.clone(), forward),
                 }
             }
             Verdict::Unsure => {
@@ -92,17 +93,17 @@ impl<'x> Exchange<'x> {
                     NOT_READY,
                     "the index of the cluster's names is not complete",
                 );
-                Step::Done(self.error(&query, Rcode::ServFail, Some(ede), Origin::Cluster, out))
+                Step::Done(self.error(query, Rcode::ServFail, Some(ede), Origin::Cluster, out))
             }
             Verdict::Forward(who, answer) => {
                 let route = match who {
-                    Elsewhere::Upstream => self.route(&answer.name),
+                    Elsewhere::Upstream => self.route(&answer.name(&query.question.name)),
                     Elsewhere::ClusterDns => Route::ClusterDns,
                 };
                 let forward = Forward { route, answer };
-                match self.held(&query, &forward, recent, now, out) {
+                match self.held(query, &forward, recent, now, out) {
                     Some(done) => Step::Done(done),
-                    None => Step::Forward(query, forward),
+                    None => Step::Forward(query.clone(), forward),
                 }
             }
         }
@@ -136,9 +137,10 @@ impl<'x> Exchange<'x> {
         answer: &Answer<'_>,
         out: &mut [u8],
     ) -> Option<Done> {
+        let name = answer.name(&query.question.name);
         let mut reply = self.reply(query, answer.ede, out)?;
-        answer::write(answer, self.context(query), &mut reply);
-        let origin = if answer.is_local() {
+        answer::write(answer, self.context(query, &name), &mut reply);
+        let origin = if answer.is_local(&name) {
             Origin::Local
         } else {
             Origin::Cluster
@@ -193,7 +195,7 @@ impl<'x> Exchange<'x> {
         out: &mut [u8],
     ) -> Option<Done> {
         let question = Question {
-            name: forward.answer.name.clone(),
+            name: forward.answer.name(&query.question.name).into_owned(),
             ..query.question.clone()
         };
         let (forwarder, client) = (&self.engine.forward, self.asked.client.ip());
@@ -207,7 +209,7 @@ impl<'x> Exchange<'x> {
                 let mut reply = self.reply(query, held.ede(), out)?;
                 let rcode = chase::write(
                     &forward.answer,
-                    self.context(query),
+                    self.context(query, &question.name),
                     &question,
                     &held,
                     now,
@@ -288,12 +290,13 @@ impl<'x> Exchange<'x> {
         }
     }
 
-    fn context(&self, query: &Query<'_>) -> answer::Context<'_> {
+    fn context<'c>(&'c self, query: &Query<'_>, name: &'c NameKey) -> answer::Context<'c> {
         answer::Context {
             snapshot: self.snapshot,
             options: &self.engine.options.answers,
             local: self.asked.local,
             rotation: self.asked.rotation,
+            name,
             qtype: query.question.qtype,
         }
     }

@@ -7,8 +7,8 @@ use crate::{index::Snapshot, wire::HEADER_LEN};
 const WORTH_IT: usize = 4;
 /// Labels of a name that are looked at; the longest search path stays well below.
 const MAX_LABELS: usize = 32;
-/// Longest `<service>.<namespace>`, each with its length in front.
-const MAX_KEY_LEN: usize = 2 * 64;
+/// Longest `<host>.<service>.<namespace>`, each with its length in front.
+const MAX_KEY_LEN: usize = 3 * 64;
 
 /// Touches the records of the services below which the queries' names seem to be.
 pub(super) fn warm<'p>(snapshot: &Snapshot, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
@@ -18,18 +18,19 @@ pub(super) fn warm<'p>(snapshot: &Snapshot, packets: impl ExactSizeIterator<Item
     let zone_labels = snapshot.options().zone.label_count();
     let mut key = [0; MAX_KEY_LEN];
     snapshot.warm(packets.filter_map(|packet| {
-        let key = service_key(packet, zone_labels, &mut key)?;
-        Some(snapshot.service_hash(key))
+        let (host, service) = labels(packet, zone_labels, &mut key)?;
+        let host = host.map(|label| snapshot.host_hash(label));
+        Some((snapshot.service_hash(service), host))
     }));
 }
 
-/// Finds `<service>.<namespace>` in `….<service>.<namespace>.svc.<zone>`, and writes it in lower case; the zone's labels are
-/// only counted.
-fn service_key<'k>(
+/// Finds `<service>.<namespace>` in `….<service>.<namespace>.svc.<zone>`, with their lengths, and the label in front of them if
+/// it is the only one, without; in lower case. The zone's labels are only counted.
+fn labels<'k>(
     packet: &[u8],
     zone_labels: usize,
     key: &'k mut [u8; MAX_KEY_LEN],
-) -> Option<&'k [u8]> {
+) -> Option<(Option<&'k [u8]>, &'k [u8])> {
     let mut starts = [0; MAX_LABELS];
     let (mut count, mut at) = (0, HEADER_LEN);
     loop {
@@ -44,42 +45,51 @@ fn service_key<'k>(
         }
     }
     let svc = count.checked_sub(zone_labels + 1)?;
-    let (from, to) = (starts[svc.checked_sub(2)?], starts[svc]);
+    let (service, to) = (starts[svc.checked_sub(2)?], starts[svc]);
     if !packet.get(to..to + 4)?.eq_ignore_ascii_case(b"\x03svc") {
         return None;
     }
+    let from = if svc == 3 { starts[0] } else { service };
     let found = packet.get(from..to)?;
     let key = key.get_mut(..found.len())?;
     key.copy_from_slice(found);
     key.make_ascii_lowercase();
-    Some(key)
+    let (host, service) = key.split_at(service - from);
+    Some((host.split_first().map(|(_, label)| label), service))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key_of(labels: &[&str]) -> Option<Vec<u8>> {
+    fn found(name: &[&str]) -> Option<(Option<Vec<u8>>, Vec<u8>)> {
         let mut packet = vec![0; HEADER_LEN];
-        for label in labels {
+        for label in name {
             packet.push(label.len() as u8);
             packet.extend_from_slice(label.as_bytes());
         }
         packet.extend([0, 0, 1, 0, 1]);
         let mut key = [0; MAX_KEY_LEN];
-        service_key(&packet, 2, &mut key).map(<[u8]>::to_vec)
+        let (host, service) = labels(&packet, 2, &mut key)?;
+        Some((host.map(<[u8]>::to_vec), service.to_vec()))
     }
 
     #[test]
     fn the_service_of_a_name_is_found_wherever_it_stands_in_it() {
-        let web = Some(b"\x03web\x04shop".to_vec());
-        for name in [
-            &["web", "shop", "svc", "cluster", "local"][..],
-            &["Web", "SHOP", "SVC", "cluster", "local"],
-            &["web-0", "web", "shop", "svc", "cluster", "local"],
-            &["_http", "_tcp", "web", "shop", "svc", "cluster", "local"],
+        let web = b"\x03web\x04shop";
+        for (name, host) in [
+            (&["web", "shop", "svc", "cluster", "local"][..], None),
+            (&["Web", "SHOP", "SVC", "cluster", "local"], None),
+            (
+                &["Web-0", "web", "shop", "svc", "cluster", "local"],
+                Some(b"web-0".to_vec()),
+            ),
+            (
+                &["_http", "_tcp", "web", "shop", "svc", "cluster", "local"],
+                None,
+            ),
         ] {
-            assert_eq!(key_of(name), web, "{name:?}");
+            assert_eq!(found(name), Some((host, web.to_vec())), "{name:?}");
         }
         for name in [
             &["www", "example", "com"][..],
@@ -88,7 +98,7 @@ mod tests {
             &[],
             &["x"; 40],
         ] {
-            assert_eq!(key_of(name), None, "{name:?}");
+            assert_eq!(found(name), None, "{name:?}");
         }
     }
 
@@ -99,7 +109,7 @@ mod tests {
             let mut packet = vec![0; HEADER_LEN];
             packet.extend_from_slice(b"\x03web\x04shop\x03svc");
             packet.extend_from_slice(end);
-            assert_eq!(service_key(&packet, 0, &mut key), None, "{end:?}");
+            assert_eq!(labels(&packet, 0, &mut key), None, "{end:?}");
         }
     }
 }

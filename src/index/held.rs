@@ -30,7 +30,7 @@ pub(super) struct Service {
 pub(super) struct Slice {
     pub(super) service: Label,
     pub(super) ports: Box<[Port]>,
-    /// For each endpoint: whether it is ready, its label's length and octets, how many addresses it has, and for each of
+    /// For each endpoint, in the order of their labels: whether it is ready, its label's length and octets, how many addresses it has, and for each of
     /// them its length and octets.
     endpoints: Box<[u8]>,
 }
@@ -99,12 +99,19 @@ impl<'s> Endpoint<'s> {
 
 /// No endpoint has more than 100 addresses, as the API has it; more than 255 are cut off.
 fn pack(endpoints: &[model::Endpoint], names: EndpointNames) -> Box<[u8]> {
+    let mut endpoints: Vec<_> = endpoints
+        .iter()
+        .map(|endpoint| {
+            let pod = (endpoint.pod.as_ref()).filter(|_| names == EndpointNames::Pod);
+            let label = endpoint.hostname.as_ref().or(pod).map(Label::as_bytes);
+            (label.unwrap_or_default(), endpoint)
+        })
+        .collect();
+    endpoints.sort_by_key(|(label, _)| *label);
     let mut run = Vec::new();
-    for endpoint in endpoints {
-        let pod = (endpoint.pod.as_ref()).filter(|_| names == EndpointNames::Pod);
-        let label = endpoint.hostname.as_ref().or(pod).map(Label::as_bytes);
+    for (label, endpoint) in endpoints {
         run.push(u8::from(endpoint.ready));
-        put_counted(&mut run, label.unwrap_or_default());
+        put_counted(&mut run, label);
         let addresses = &endpoint.addresses[..endpoint.addresses.len().min(u8::MAX.into())];
         run.push(addresses.len() as u8);
         for address in addresses {
@@ -181,12 +188,23 @@ mod tests {
             endpoint(Some("none"), None, &[]),
             endpoint(None, None, &["fd00::"]),
         ];
-        for (names, second) in [
+        let none = (true, "");
+        let web_0 = (true, "web-0 10.0.0.1");
+        let bare = (false, "fd00--0 fd00::");
+        for (names, expected) in [
             (
                 EndpointNames::Hostname,
-                "10-0-0-2 10.0.0.2, fd00--2 fd00::2",
+                [
+                    (false, "10-0-0-2 10.0.0.2, fd00--2 fd00::2"),
+                    bare,
+                    none,
+                    web_0,
+                ],
             ),
-            (EndpointNames::Pod, "web-1 10.0.0.2, web-1 fd00::2"),
+            (
+                EndpointNames::Pod,
+                [bare, none, web_0, (false, "web-1 10.0.0.2, web-1 fd00::2")],
+            ),
         ] {
             let slice = Slice {
                 service: Label::new("web").unwrap(),
@@ -201,12 +219,7 @@ mod tests {
             };
             assert_eq!(
                 slice.endpoints().map(text).collect::<Vec<_>>(),
-                [
-                    (true, "web-0 10.0.0.1".to_owned()),
-                    (false, second.to_owned()),
-                    (true, String::new()),
-                    (false, "fd00--0 fd00::".to_owned()),
-                ]
+                expected.map(|(ready, names)| (ready, names.to_owned()))
             );
         }
     }

@@ -424,6 +424,7 @@ impl Index {
             object,
             slices,
             options,
+            |label| self.working.host_hash(label),
         )))
     }
 }

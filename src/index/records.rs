@@ -2,6 +2,7 @@
 //! outside the service.
 
 mod build;
+mod places;
 
 pub(super) use build::{Slices, build, unreadable};
 
@@ -9,6 +10,7 @@ use crate::{
     model::{Label, Port},
     wire::Addresses,
 };
+use places::Places;
 use std::{cmp::Ordering, net::IpAddr, ops::Range, sync::Arc};
 
 /// The records of one service. Addresses are encoded already.
@@ -24,6 +26,7 @@ pub struct ServiceRecords {
     /// The labels of the hosts, one behind the other, in alphabetical order.
     labels: Box<[u8]>,
     hosts: Box<[Host]>,
+    places: Places,
     /// The addresses of the hosts, sorted, for PTR.
     by_address: Box<[AddressAt]>,
     unready: Box<[Box<[u8]>]>,
@@ -129,6 +132,27 @@ impl ServiceRecords {
             .sum()
     }
 
+    /// Reads the place of the host whose label has this hash; says which host seems to stand there.
+    pub(super) fn touch_place(&self, hash: u64) -> Option<usize> {
+        self.places.with(hash).next()
+    }
+
+    /// Reads where the label and the address of a host begin.
+    pub(super) fn touch_host(&self, number: usize) -> Option<(usize, usize)> {
+        let host = self.hosts.get(number)?;
+        Some((host.label as usize, host.a as usize))
+    }
+
+    /// Reads the first octets of such a label and of such an address.
+    pub(super) fn touch_run(&self, (label, a): (usize, usize)) -> usize {
+        let octets = [self.labels.get(label), self.host_a.get(a)];
+        octets
+            .into_iter()
+            .flatten()
+            .map(|it| usize::from(*it))
+            .sum()
+    }
+
     /// What the name leads to.
     pub const fn kind(&self) -> &Kind {
         &self.kind
@@ -168,15 +192,32 @@ impl ServiceRecords {
         matches!(self.kind, Kind::Headless)
     }
 
-    /// A and AAAA records of the host with this label, if there is a ready one.
-    pub fn host(&self, label: &[u8]) -> Option<(Addresses<'_>, Addresses<'_>)> {
+    /// A and AAAA records of the host with this label, if there is a ready one. `hash` is the one that its place was
+    /// chosen by.
+    pub(super) fn host(
+        &self,
+        label: &[u8],
+        hash: impl FnOnce() -> u64,
+    ) -> Option<(Addresses<'_>, Addresses<'_>)> {
+        let number = if self.places.is_empty() {
+            self.search(label)
+        } else {
+            self.places
+                .with(hash())
+                .find(|number| self.label(*number) == label)
+        };
+        Some(self.host_addresses(number?))
+    }
+
+    /// The number of the host with this label, found without places: the plain twin.
+    pub(super) fn search(&self, label: &[u8]) -> Option<usize> {
         let (mut from, mut to) = (0, self.hosts.len());
         while from < to {
             let middle = from.midpoint(to);
             match self.label(middle).cmp(label) {
                 Ordering::Less => from = middle + 1,
                 Ordering::Greater => to = middle,
-                Ordering::Equal => return Some(self.host_addresses(middle)),
+                Ordering::Equal => return Some(middle),
             }
         }
         None

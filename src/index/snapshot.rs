@@ -2,7 +2,7 @@
 //! and not what a name means.
 
 use super::{Options, records::ServiceRecords};
-use crate::model::Source;
+use crate::{model::Source, wire};
 use arc_swap::ArcSwap;
 use hashbrown::HashTable;
 use std::{hash::BuildHasher, hint::black_box, net::IpAddr, sync::Arc};
@@ -118,32 +118,54 @@ impl Snapshot {
         names.services.find(hash, |service| service.key() == key)
     }
 
-    /// The hash of a service's two labels, for [`Self::warm`].
+    /// A and AAAA records of the service's host with this label, if there is a ready one.
+    pub fn host<'s>(
+        &self,
+        service: &'s ServiceRecords,
+        label: &[u8],
+    ) -> Option<(wire::Addresses<'s>, wire::Addresses<'s>)> {
+        service.host(label, || self.host_hash(label))
+    }
+
+    /// The hash of a service's two labels.
     pub fn service_hash(&self, key: &[u8]) -> u64 {
         self.hasher.hash_one(key)
     }
 
-    /// Reads of services with these hashes what answers begin with. The reads of one step do not wait for each other, only
-    /// for those of the step before.
-    pub fn warm(&self, hashes: impl Iterator<Item = u64>) {
-        let mut at = [0; WARM_AT_ONCE];
+    /// The hash of a host's label.
+    pub fn host_hash(&self, label: &[u8]) -> u64 {
+        self.hasher.hash_one(label)
+    }
+
+    /// Reads what answers begin with about services with these hashes, and about the hosts whose labels' hashes stand
+    /// beside them. The reads of one step do not wait for each other, only for those of the step before.
+    pub fn warm(&self, hashes: impl Iterator<Item = (u64, Option<u64>)>) {
+        let mut asked = [(None, None); WARM_AT_ONCE];
         let mut count = 0;
-        for (slot, hash) in at.iter_mut().zip(hashes) {
-            *slot = hash;
+        for (slot, (service, host)) in asked.iter_mut().zip(hashes) {
+            // The first of several in one group is as good as the right one: it is right nearly always.
+            let services = &self.names[shard_of(service)].services;
+            *slot = (services.find(service, |_| true), host);
             count += 1;
         }
-        let mut found = [None; WARM_AT_ONCE];
-        for (slot, hash) in found.iter_mut().zip(&at[..count]) {
-            // The first of several in one group is as good as the right one: it is right nearly always.
-            *slot = self.names[shard_of(*hash)].services.find(*hash, |_| true);
+        let asked = &asked[..count];
+        for (records, _) in asked {
+            black_box(records.map(|records| records.touch()));
         }
-        for step in [
-            ServiceRecords::touch as fn(&_) -> usize,
-            ServiceRecords::touch_content,
-        ] {
-            for records in found[..count].iter().flatten() {
-                black_box(step(records));
-            }
+        let mut hosts = [None; WARM_AT_ONCE];
+        for (slot, (records, host)) in hosts.iter_mut().zip(asked) {
+            black_box(records.map(|records| records.touch_content()));
+            *slot = records.zip(*host).and_then(|(records, host)| {
+                let number = records.touch_place(host)?;
+                Some((records, number))
+            });
+        }
+        let mut runs = [None; WARM_AT_ONCE];
+        for (slot, host) in runs.iter_mut().zip(&hosts[..count]) {
+            *slot = host.and_then(|(records, number)| Some((records, records.touch_host(number)?)));
+        }
+        for (records, run) in runs[..count].iter().flatten() {
+            black_box(records.touch_run(*run));
         }
     }
 

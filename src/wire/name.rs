@@ -35,37 +35,26 @@ impl NameKey {
             len: 0,
             labels: 0,
         };
-        let mut at = at;
+        let rest = packet.get(at..)?;
+        let mut end = 0_u8;
         loop {
-            let len = *packet.get(at)?;
-            let end = at.checked_add(1)?.checked_add(usize::from(len))?;
-            if len == 0 {
-                // The root's octet must fit too; `push` leaves room for it.
-                name.len = name.len.checked_add(1)?;
-                return Some((name, end));
+            let len = *rest.get(usize::from(end))?;
+            let start = end;
+            end = end.checked_add(1)?.checked_add(len)?;
+            match len {
+                0 => break,
+                1..=63 => *name.starts.get_mut(usize::from(name.labels))? = start,
+                _ => return None,
             }
-            name.push(packet.get(at..end)?)?;
-            at = end;
+            name.labels = name.labels.checked_add(1)?;
         }
-    }
-
-    /// Appends a label, given with its length octet.
-    fn push(&mut self, label: &[u8]) -> Option<()> {
-        let (len, text) = label.split_first()?;
-        let start = usize::from(self.len);
-        let end = start.checked_add(label.len())?;
-        if *len > 63 || end >= MAX_NAME_LEN {
-            return None;
-        }
-        *self.starts.get_mut(usize::from(self.labels))? = self.len;
-        let (first, rest) = self.octets.get_mut(start..end)?.split_first_mut()?;
-        *first = *len;
-        for (to, from) in rest.iter_mut().zip(text) {
-            *to = from.to_ascii_lowercase();
-        }
-        self.len = u8::try_from(end).ok()?;
-        self.labels = self.labels.checked_add(1)?;
-        Some(())
+        name.len = end;
+        let end = usize::from(end);
+        let octets = name.octets.get_mut(..end)?;
+        octets.copy_from_slice(rest.get(..end)?);
+        // The labels' lengths, too: 63 is less than `A`.
+        octets.make_ascii_lowercase();
+        Some((name, at.checked_add(end)?))
     }
 
     /// Reads a name as people write it, with or without the last dot. Escapes (`\.`) are not known.

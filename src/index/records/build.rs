@@ -1,7 +1,7 @@
 //! From a Service and its EndpointSlices to its records (Kubernetes DNS specification 2.3–2.5): pure, and the same for
 //! slices in any order and with any overlap.
 
-use super::{AddressAt, Host, Kind, ServicePort, ServiceRecords, Targets};
+use super::{AddressAt, Host, Kind, Places, ServicePort, ServiceRecords, Targets};
 use crate::{
     index::{
         Options,
@@ -32,16 +32,17 @@ pub(in crate::index) fn unreadable(key: Arc<[u8]>) -> ServiceRecords {
     ServiceRecords {
         key,
         kind: Kind::Unreadable,
-        ..Hosts::default().into_records(0)
+        ..Hosts::default().into_records(0, |_| 0)
     }
 }
 
-/// Derives a service's records.
+/// Derives a service's records; `hash` is what hosts are found by.
 pub(in crate::index) fn build<'m>(
     key: Arc<[u8]>,
     service: &Service,
     slices: Slices<'m, impl Iterator<Item = &'m Slice>>,
     options: &Options,
+    hash: impl Fn(&[u8]) -> u64,
 ) -> ServiceRecords {
     let with_hosts = match service.kind {
         ServiceKind::Headless => true,
@@ -54,28 +55,20 @@ pub(in crate::index) fn build<'m>(
     } else {
         Hosts::default()
     };
-    let (kind, own): (_, &[IpAddr]) = match &service.kind {
-        ServiceKind::ClusterIp(addresses) => (Kind::ClusterIp, addresses),
-        ServiceKind::Headless => (Kind::Headless, &hosts.distinct),
-        ServiceKind::ExternalName(target) => (Kind::ExternalName(target.clone()), &[]),
-    };
-    let ttl = if kind == Kind::Headless {
-        options.ttl.pod
-    } else {
-        options.ttl.service
-    };
-    let (own_a, own_aaaa) = encode(own, ttl);
     let mut records = ServiceRecords {
         key,
-        own_a,
-        own_aaaa,
         incomplete,
-        ..hosts.into_records(options.ttl.pod)
+        ..hosts.into_records(options.ttl.pod, hash)
     };
-    if kind != Kind::Headless {
-        records.kind = kind;
-        records.ports = to_service(&service.ports);
+    match &service.kind {
+        ServiceKind::Headless => return records,
+        ServiceKind::ClusterIp(addresses) => {
+            records.kind = Kind::ClusterIp;
+            (records.own_a, records.own_aaaa) = encode(addresses, options.ttl.service);
+        }
+        ServiceKind::ExternalName(target) => records.kind = Kind::ExternalName(target.clone()),
     }
+    records.ports = to_service(&service.ports);
     records
 }
 
@@ -109,8 +102,6 @@ fn encode(addresses: &[IpAddr], ttl: u32) -> (Box<[u8]>, Box<[u8]>) {
 struct Hosts<'m> {
     /// A name, one of its addresses, and the number of the slice that says so; sorted.
     named: Vec<(Cow<'m, [u8]>, IpAddr, u32)>,
-    /// Every address once, if some address has several names; else empty.
-    distinct: Vec<IpAddr>,
     /// The ports of each slice.
     offers: Vec<(&'m Port, u32)>,
     unready: Vec<&'m [u8]>,
@@ -147,13 +138,9 @@ impl<'m> Hosts<'m> {
             hosts.offer(slice, count);
             count += 1;
         }
-        let Self {
-            named,
-            distinct,
-            unready,
-            ..
-        } = &mut hosts;
-        named.sort_unstable();
+        let Self { named, unready, .. } = &mut hosts;
+        // Slices are kept in this order, each for itself, which a stable sort makes use of.
+        named.sort();
         unready.sort_unstable();
         unready.dedup();
         unready.retain(|label| {
@@ -161,15 +148,6 @@ impl<'m> Hosts<'m> {
                 .binary_search_by(|(ready, ..)| (**ready).cmp(label))
                 .is_err()
         });
-        distinct.extend(named.iter().map(|(_, address, _)| *address));
-        distinct.sort_unstable();
-        distinct.dedup();
-        let names = named
-            .chunk_by(|(a, at_a, _), (b, at_b, _)| (a, at_a) == (b, at_b))
-            .count();
-        if distinct.len() == names {
-            distinct.clear();
-        }
         hosts
     }
 
@@ -188,8 +166,8 @@ impl<'m> Hosts<'m> {
         }
     }
 
-    /// The records of the hosts, and the ports that the slices offer; those of the service's own name are for the caller.
-    fn into_records(self, ttl: u32) -> ServiceRecords {
+    /// The records of a headless service with these hosts.
+    fn into_records(self, ttl: u32, hash: impl Fn(&[u8]) -> u64) -> ServiceRecords {
         let (mut a, mut aaaa) = (Vec::new(), Vec::new());
         let (mut labels, mut hosts) = (Vec::new(), Vec::<Host>::new());
         let mut by_address = Vec::<(IpAddr, AddressAt)>::with_capacity(self.named.len());
@@ -215,20 +193,30 @@ impl<'m> Hosts<'m> {
             encode_address(*address, ttl, run);
         }
         by_address.sort_unstable();
-        ServiceRecords {
+        let mut distinct: Vec<_> = by_address.iter().map(|(address, _)| *address).collect();
+        distinct.dedup();
+        if distinct.len() == by_address.len() {
+            distinct.clear(); // then the service's own addresses are all of the hosts'
+        }
+        let (own_a, own_aaaa) = encode(&distinct, ttl);
+        let mut records = ServiceRecords {
             key: Arc::default(),
             kind: Kind::Headless,
-            own_a: Box::default(),
-            own_aaaa: Box::default(),
+            own_a,
+            own_aaaa,
             host_a: a.into(),
             host_aaaa: aaaa.into(),
             ports: ports(self.offers, &members, hosts.len()),
             labels: labels.into(),
             hosts: hosts.into(),
+            places: Places::default(),
             by_address: by_address.into_iter().map(|(_, at)| at).collect(),
             unready: self.unready.into_iter().map(Box::from).collect(),
             incomplete: false,
-        }
+        };
+        let labels = 0..records.hosts.len();
+        records.places = Places::of(labels.map(|host| hash(records.label(host))));
+        records
     }
 }
 

@@ -91,7 +91,7 @@ fn addresses(reader: &Reader, host: Option<&str>, service: &str) -> Option<Vec<S
     let records = snapshot.service(&key).filter(|records| records.exists())?;
     let (a, aaaa) = match host {
         None => (records.a(), records.aaaa()),
-        Some(host) => records.host(host.as_bytes())?,
+        Some(host) => snapshot.host(records, host.as_bytes())?,
     };
     let text = |rdata: &[u8]| match rdata.len() {
         4 => IpAddr::from(<[u8; 4]>::try_from(rdata).unwrap()).to_string(),
@@ -376,6 +376,33 @@ fn pods_on_the_host_network_share_an_address() {
             .load()
             .has_pod(b"default", "10.0.0.1".parse().unwrap())
     );
+}
+
+#[test]
+fn hosts_are_found_in_their_places_as_they_are_found_by_searching() {
+    for count in [0, 1, 7, 8, 9, 100, 1000] {
+        let names: Vec<_> = (0..2 * count).map(|n| format!("h{n}")).collect();
+        let address = |n: usize| format!("10.0.{}.{}", n / 256, n % 256);
+        let addresses: Vec<_> = (0..2 * count).map(address).collect();
+        let endpoints = names.iter().zip(&addresses);
+        let endpoints = endpoints.map(|(name, address)| (name.as_str(), address.as_str()));
+        let endpoints: Vec<_> = endpoints.step_by(2).collect();
+        let (mut index, reader) = Index::new(options());
+        list(
+            &mut index,
+            &[headless("web"), slice("web-a", "web", &endpoints)],
+        );
+        index.publish(1);
+        let snapshot = reader.load();
+        let records = snapshot.service(b"\x03web\x07default").unwrap();
+        for (n, name) in names.iter().enumerate() {
+            let found = snapshot.host(records, name.as_bytes());
+            let first = found.and_then(|(a, _)| a.first());
+            assert_eq!(first.is_some(), n % 2 == 0, "{name} of {count}");
+            assert_eq!(first.is_some(), records.search(name.as_bytes()).is_some());
+            assert!(first.is_none_or(|it| it.to_string() == addresses[n]));
+        }
+    }
 }
 
 #[test]
