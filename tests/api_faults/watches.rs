@@ -6,6 +6,7 @@ use crate::{
 };
 use gapless::{metrics::Restart, model::Source};
 use std::time::Duration;
+use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn k3_a_position_that_is_gone_leaves_no_empty_moment() {
@@ -153,6 +154,22 @@ async fn k18_a_watch_that_is_open_and_silent_is_opened_anew_and_then_listed() {
     let took = world.until("new.shop", "NOERROR 10.96.0.41").await;
     assert!(took <= Duration::from_secs(66), "{took:?}");
     assert!(world.feed.restarts_total("services", Restart::Silent) >= 1);
+    // By now the server has shown that it sends bookmarks, and is asked for longer watches.
+    seconds(200).await;
+    let asked = world.server.asked("services", Asked::Watch);
+    seconds(200).await;
+    assert!(world.server.asked("services", Asked::Watch) <= asked + 1);
+    world.server.fault("services", |faults| faults.mute = true);
+    let (muted, asked) = (Instant::now(), world.server.asked("services", Asked::Watch));
+    let opened = world
+        .server
+        .until_asked("services", Asked::Watch, asked + 1);
+    opened.await;
+    assert!(
+        muted.elapsed() <= Duration::from_secs(75),
+        "{:?}",
+        muted.elapsed()
+    );
     // Every watch is silent, whatever its connection: lists are asked for.
     world.server.fault("services", |faults| faults.mute = true);
     world.server.cut_watches();

@@ -511,7 +511,7 @@ fn watch_of(
         }
         at
     };
-    let seconds = parameters["timeoutSeconds"].parse().unwrap();
+    let seconds: u64 = parameters["timeoutSeconds"].parse().unwrap();
     let cursor = Cursor {
         ticks: shared.ticks.subscribe(),
         shared: shared.clone(),
@@ -521,7 +521,7 @@ fn watch_of(
         generation,
         pending,
         ends: Instant::now() + Duration::from_secs(seconds),
-        bookmarked: false,
+        bookmark_at: Instant::now() + Duration::from_secs(seconds.min(60 + 2) - 2),
         pace: faults.pace,
     };
     let lines = stream::unfold(cursor, |mut cursor| async {
@@ -562,7 +562,7 @@ struct Cursor {
     generation: u64,
     pending: VecDeque<Bytes>,
     ends: Instant,
-    bookmarked: bool,
+    bookmark_at: Instant,
     pace: Option<Duration>,
 }
 
@@ -583,16 +583,20 @@ impl Cursor {
                 return Some(Err(io::Error::other("cut on purpose")));
             }
             if self.pending.is_empty() {
-                // As real servers do, two seconds before the end and never from before the beginning.
-                let bookmark = self.ends - Duration::from_secs(2);
-                let wake = if self.bookmarked { self.ends } else { bookmark };
                 tokio::select! {
                     ticked = self.ticks.changed() => ticked.ok()?,
-                    () = tokio::time::sleep_until(wake) => if std::mem::replace(&mut self.bookmarked, true) {
-                        return None;
-                    } else if self.version() >= self.at {
-                        let version = json!({"metadata": {"resourceVersion": self.at.to_string()}});
-                        self.pending.push_back(line("BOOKMARK", &version));
+                    () = tokio::time::sleep_until(self.bookmark_at.min(self.ends)) => {
+                        if self.bookmark_at > self.ends {
+                            return None;
+                        }
+                        // As real servers do, every minute and two seconds before the end, and never from before the beginning.
+                        let last = self.ends - Duration::from_secs(2);
+                        let next = self.bookmark_at + Duration::from_secs(60);
+                        self.bookmark_at = if self.bookmark_at < last { next.min(last) } else { next };
+                        if self.version() >= self.at {
+                            let version = json!({"metadata": {"resourceVersion": self.at.to_string()}});
+                            self.pending.push_back(line("BOOKMARK", &version));
+                        }
                     },
                 }
             }

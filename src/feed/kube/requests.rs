@@ -17,8 +17,6 @@ const RESPONSE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a streaming list may stand still before its end. A server that cannot stream one says so at once (measured
 /// with etcd 3.4: within 10 ms), or never.
 const STREAM_DEADLINE: Duration = Duration::from_secs(10);
-/// How much longer than it was asked for a watch may be silent.
-const WATCH_GRACE: Duration = Duration::from_secs(5);
 /// Objects of a page. client-go asks for 500, which are 12 MiB of slices of 100 endpoints: a third of what a large cluster
 /// takes here in all.
 const PAGE_SIZE: &str = "100";
@@ -99,13 +97,20 @@ impl Arrived {
     }
 }
 
+/// For how long a watch is asked for, and how long it may be silent.
+#[derive(Clone, Copy)]
+pub(super) struct Term {
+    pub(super) seconds: u64,
+    pub(super) silence: Duration,
+}
+
 /// An open watch.
 pub(super) struct Stream {
     body: Body,
     lines: Lines,
     received: Instant,
     patience: Duration,
-    watch_patience: Duration,
+    term: Term,
 }
 
 impl Requests {
@@ -127,35 +132,31 @@ impl Requests {
     }
 
     /// A watch that begins with every object as it is, none older than `known` (KEP-3157).
-    pub(super) async fn stream(
-        &self,
-        known: Option<&str>,
-        seconds: u64,
-    ) -> Result<Stream, Failure> {
-        let seconds_text = seconds.to_string();
+    pub(super) async fn stream(&self, known: Option<&str>, term: Term) -> Result<Stream, Failure> {
+        let seconds = term.seconds.to_string();
         let parameters = [
             ("watch", "true"),
             ("sendInitialEvents", "true"),
             ("resourceVersionMatch", "NotOlderThan"),
             ("allowWatchBookmarks", "true"),
             ("resourceVersion", known.unwrap_or_default()),
-            ("timeoutSeconds", &seconds_text),
+            ("timeoutSeconds", &seconds),
         ];
         let body = self.get(&parameters, STREAM_DEADLINE).await?;
-        Ok(Stream::new(body, STREAM_DEADLINE, seconds))
+        Ok(Stream::new(body, term))
     }
 
     /// A watch of what happens after `position`.
-    pub(super) async fn watch(&self, position: &str, seconds: u64) -> Result<Stream, Failure> {
-        let seconds_text = seconds.to_string();
+    pub(super) async fn watch(&self, position: &str, term: Term) -> Result<Stream, Failure> {
+        let seconds = term.seconds.to_string();
         let parameters = [
             ("watch", "true"),
             ("allowWatchBookmarks", "true"),
             ("resourceVersion", position),
-            ("timeoutSeconds", &seconds_text),
+            ("timeoutSeconds", &seconds),
         ];
         let body = self.get(&parameters, RESPONSE_DEADLINE).await?;
-        let mut stream = Stream::new(body, STREAM_DEADLINE, seconds);
+        let mut stream = Stream::new(body, term);
         stream.initial_events_ended();
         Ok(stream)
     }
@@ -184,19 +185,19 @@ impl Requests {
 }
 
 impl Stream {
-    fn new(body: Body, patience: Duration, seconds: u64) -> Self {
+    fn new(body: Body, term: Term) -> Self {
         Self {
             body,
             lines: Lines::default(),
             received: now(),
-            patience,
-            watch_patience: Duration::from_secs(seconds) + WATCH_GRACE,
+            patience: STREAM_DEADLINE,
+            term,
         }
     }
 
-    /// From here on the stream is a watch, which may be silent for as long as it was asked for.
+    /// From here on the stream is a watch, which may be silent for longer.
     pub(super) const fn initial_events_ended(&mut self) {
-        self.patience = self.watch_patience;
+        self.patience = self.term.silence;
     }
 
     /// The next line and when it arrived.

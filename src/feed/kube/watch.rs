@@ -6,7 +6,7 @@ mod recovery;
 
 use super::{
     protocol::{self, Line},
-    requests::{Failure, Requests, Stream},
+    requests::{Failure, Requests, Stream, Term},
 };
 use crate::{
     feed::{Closed, Rejections, Sink, convert, now},
@@ -15,6 +15,7 @@ use crate::{
 };
 use rand::{RngExt, rngs::StdRng};
 use std::{
+    ops::RangeInclusive,
     sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
@@ -22,7 +23,14 @@ use tokio::sync::Semaphore;
 
 /// How long a watch is asked for: short enough that a dead connection is noticed within a minute, different each time so
 /// that many proxies do not come back together.
-const WATCH_SECONDS: std::ops::RangeInclusive<u64> = 30..=60;
+const WATCH_SECONDS: RangeInclusive<u64> = 30..=60;
+/// How much longer than it was asked for a watch may be silent.
+const GRACE: Duration = Duration::from_secs(5);
+/// The same of a server that sends bookmarks: a dead connection is noticed by their absence, and the watch may be as long as
+/// client-go's. 5,000 nodes then ask for a tenth as many watches.
+const BOOKMARKED_WATCH_SECONDS: RangeInclusive<u64> = 300..=600;
+/// How long that server may be silent. Its bookmarks come every minute, in a second that is not given.
+const BOOKMARKED_WITHIN: Duration = Duration::from_secs(75);
 /// A watch that stood for this long has worked, even if nothing happened meanwhile.
 const STEADY: Duration = Duration::from_secs(5);
 /// How long open watches may bring neither event nor bookmark. An API server sends a bookmark before each one's end; one
@@ -43,6 +51,8 @@ pub(super) struct Watch {
     doubted: bool,
     /// How long watches have been open without a word.
     quiet: Duration,
+    /// Whether the last watches brought bookmarks.
+    bookmarked: bool,
     audit: audit::Audit,
     pause: Duration,
     /// Whether a watch has worked since the last list.
@@ -135,6 +145,7 @@ impl Watch {
             newest: None,
             doubted: false,
             quiet: Duration::ZERO,
+            bookmarked: false,
             audit: audit::Audit::new(Arc::clone(&shared.audits)),
             pause: recovery::FIRST_PAUSE,
             proven: false,
@@ -152,8 +163,8 @@ impl Watch {
                 Next::List => self.list().await.map_err(|stop| (stop, Next::List)),
                 Next::Stream(stream, position) => self.follow(*stream, position).await,
                 Next::Watch(position) => {
-                    let seconds = self.rng.random_range(WATCH_SECONDS);
-                    match self.requests.watch(&position, seconds).await {
+                    let term = self.term();
+                    match self.requests.watch(&position, term).await {
                         Ok(stream) => self.follow(stream, position).await,
                         Err(failure) => Err((failure.into(), Next::Watch(position))),
                     }
@@ -166,6 +177,23 @@ impl Watch {
                     Err(Closed) => return,
                 },
             };
+        }
+    }
+
+    /// How long the next watch is to last, and may be silent.
+    fn term(&mut self) -> Term {
+        if self.bookmarked {
+            let seconds = self.rng.random_range(BOOKMARKED_WATCH_SECONDS);
+            Term {
+                seconds,
+                silence: BOOKMARKED_WITHIN,
+            }
+        } else {
+            let seconds = self.rng.random_range(WATCH_SECONDS);
+            Term {
+                seconds,
+                silence: Duration::from_secs(seconds) + GRACE,
+            }
         }
     }
 
@@ -188,9 +216,9 @@ impl Watch {
     }
 
     async fn list_stream(&mut self) -> Result<(Next, usize), Stop> {
-        let seconds = self.rng.random_range(WATCH_SECONDS);
+        let term = self.term();
         let not_older = self.newest.as_deref().filter(|_| !self.doubted);
-        let mut stream = self.requests.stream(not_older, seconds).await?;
+        let mut stream = self.requests.stream(not_older, term).await?;
         self.sink
             .send(now(), Change::ListStarted(self.source))
             .await?;
@@ -288,6 +316,7 @@ impl Watch {
             let went = tokio::select! {
                 read = stream.next() => match read {
                     Ok((received, line)) => {
+                        self.bookmarked |= matches!(line, Line::Bookmark { .. });
                         last = tokio::time::Instant::now();
                         self.quiet = Duration::ZERO;
                         self.line(received, line, &mut position).await
@@ -309,6 +338,9 @@ impl Watch {
                 Err(stop) => break stop,
             }
         };
+        if matches!(stop, Stop::Failed(Failure::Silent(_))) {
+            self.bookmarked = false;
+        }
         self.quiet += last.elapsed();
         if self.quiet >= QUIET {
             self.quiet = Duration::ZERO;
