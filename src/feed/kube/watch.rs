@@ -3,13 +3,14 @@
 
 mod audit;
 mod recovery;
+mod told;
 
 use super::{
     protocol::{self, Line},
     requests::{Failure, Requests, Stream, Term},
 };
 use crate::{
-    feed::{Closed, Rejections, Sink, convert, now},
+    feed::{Closed, Rejections, Sink, now},
     metrics::Restart,
     model::{Change, Source},
 };
@@ -20,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
+use told::Told;
 
 /// How long a watch is asked for: short enough that a dead connection is noticed within a minute, different each time so
 /// that many proxies do not come back together.
@@ -96,15 +98,6 @@ enum Next {
     List,
     Stream(Box<Stream>, String),
     Watch(String),
-}
-
-/// What a line of a watch says.
-struct Told {
-    change: Change,
-    /// When that happened for which the object was changed, since 1970.
-    triggered: Option<Duration>,
-    /// The object's resourceVersion, or the bookmark's.
-    version: Option<String>,
 }
 
 /// Why it stopped where it was.
@@ -402,53 +395,5 @@ impl Watch {
             *position = reached;
         }
         Ok(())
-    }
-
-    /// What an object says that was created or changed.
-    fn applied(&self, object: &str) -> Result<Told, Failure> {
-        match convert::convert(self.source, object) {
-            Ok(converted) => {
-                for ignored in &converted.ignored {
-                    self.rejections.ignore(self.source, ignored);
-                }
-                Ok(Told {
-                    change: match converted.object {
-                        Some(object) => Change::Apply(self.source, object),
-                        // Whatever stood under this key stands there no longer.
-                        None => Change::Delete(self.source, converted.key),
-                    },
-                    triggered: converted.triggered,
-                    version: converted.version,
-                })
-            }
-            Err(malformed) => {
-                protocol::whole(object)?;
-                self.rejections.reject(self.source, &malformed);
-                Ok(Told {
-                    change: match convert::remnant(self.source, object) {
-                        Some(remnant) => Change::Apply(self.source, remnant),
-                        None => Change::Delete(self.source, malformed.key),
-                    },
-                    triggered: None,
-                    version: protocol::resource_version(object),
-                })
-            }
-        }
-    }
-
-    fn deleted(&self, object: &str) -> Result<Told, Failure> {
-        let (key, version) = match convert::key(self.source, object) {
-            Ok(converted) => (converted.key, converted.version),
-            Err(malformed) => {
-                protocol::whole(object)?;
-                self.rejections.reject(self.source, &malformed);
-                (malformed.key, protocol::resource_version(object))
-            }
-        };
-        Ok(Told {
-            change: Change::Delete(self.source, key),
-            triggered: None,
-            version,
-        })
     }
 }
