@@ -2,6 +2,7 @@
 //! outside the service.
 
 mod build;
+mod hosts;
 mod places;
 
 pub(super) use build::{Slices, build, unreadable};
@@ -10,25 +11,18 @@ use crate::{
     model::{Label, Port},
     wire::Addresses,
 };
-use places::Places;
-use std::{cmp::Ordering, net::IpAddr, ops::Range, sync::Arc};
+use hosts::Hosts;
+use std::{net::IpAddr, sync::Arc};
 
 /// The records of one service. Addresses are encoded already.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ServiceRecords {
     key: Arc<[u8]>,
     kind: Kind,
-    /// The service's own addresses; empty if they are just all of `host_a` and `host_aaaa`.
+    /// The service's own addresses; empty if they are just all of the hosts'.
     own_a: Box<[u8]>,
     own_aaaa: Box<[u8]>,
-    host_a: Box<[u8]>,
-    host_aaaa: Box<[u8]>,
-    /// The labels of the hosts, one behind the other, in alphabetical order.
-    labels: Box<[u8]>,
-    hosts: Box<[Host]>,
-    places: Places,
-    /// The addresses of the hosts, sorted, for PTR.
-    by_address: Box<[AddressAt]>,
+    hosts: Hosts,
     unready: Box<[Box<[u8]>]>,
     ports: Box<[ServicePort]>,
     /// May there be endpoints that are not told of here?
@@ -46,38 +40,6 @@ pub enum Kind {
     ExternalName(Box<[u8]>),
     /// Nobody knows: the object is malformed.
     Unreadable,
-}
-
-/// A name below the service: where its label and its addresses begin. They end where those of the next one begin.
-#[derive(Debug, PartialEq, Eq)]
-struct Host {
-    label: u32,
-    a: u32,
-    aaaa: u32,
-}
-
-/// Where an address stands in the runs: the octets before it, and in the highest bit whether it is IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct AddressAt(u32);
-
-impl AddressAt {
-    const IPV6: u32 = 1 << 31;
-
-    const fn new(address: IpAddr, offset: usize) -> Self {
-        Self(if address.is_ipv6() {
-            offset as u32 | Self::IPV6
-        } else {
-            offset as u32
-        })
-    }
-
-    const fn is_ipv6(self) -> bool {
-        self.0 & Self::IPV6 != 0
-    }
-
-    const fn offset(self) -> u32 {
-        self.0 & !Self::IPV6
-    }
 }
 
 /// A port, and which hosts offer it.
@@ -122,7 +84,7 @@ impl ServiceRecords {
         let octets = [
             self.key.first(),
             self.own_a.first(),
-            self.host_a.first(),
+            self.hosts.a().first(),
             port,
         ];
         octets
@@ -132,25 +94,9 @@ impl ServiceRecords {
             .sum()
     }
 
-    /// Reads the place of the host whose label has this hash; says which host seems to stand there.
-    pub(super) fn touch_place(&self, hash: u64) -> Option<usize> {
-        self.places.with(hash).next()
-    }
-
-    /// Reads where the label and the address of a host begin.
-    pub(super) fn touch_host(&self, number: usize) -> Option<(usize, usize)> {
-        let host = self.hosts.get(number)?;
-        Some((host.label as usize, host.a as usize))
-    }
-
-    /// Reads the first octets of such a label and of such an address.
-    pub(super) fn touch_run(&self, (label, a): (usize, usize)) -> usize {
-        let octets = [self.labels.get(label), self.host_a.get(a)];
-        octets
-            .into_iter()
-            .flatten()
-            .map(|it| usize::from(*it))
-            .sum()
+    /// The hosts below it.
+    pub(super) const fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     /// What the name leads to.
@@ -171,7 +117,7 @@ impl ServiceRecords {
     /// A records of the service's name.
     pub fn a(&self) -> Addresses<'_> {
         let own = if self.own_a.is_empty() && self.is_headless() {
-            &self.host_a
+            self.hosts.a()
         } else {
             &self.own_a
         };
@@ -181,7 +127,7 @@ impl ServiceRecords {
     /// AAAA records of the service's name.
     pub fn aaaa(&self) -> Addresses<'_> {
         let own = if self.own_aaaa.is_empty() && self.is_headless() {
-            &self.host_aaaa
+            self.hosts.aaaa()
         } else {
             &self.own_aaaa
         };
@@ -190,55 +136,6 @@ impl ServiceRecords {
 
     const fn is_headless(&self) -> bool {
         matches!(self.kind, Kind::Headless)
-    }
-
-    /// A and AAAA records of the host with this label, if there is a ready one. `hash` is the one that its place was
-    /// chosen by.
-    pub(super) fn host(
-        &self,
-        label: &[u8],
-        hash: impl FnOnce() -> u64,
-    ) -> Option<(Addresses<'_>, Addresses<'_>)> {
-        let number = if self.places.is_empty() {
-            self.search(label)
-        } else {
-            self.places
-                .with(hash())
-                .find(|number| self.label(*number) == label)
-        };
-        Some(self.host_addresses(number?))
-    }
-
-    /// The number of the host with this label, found without places: the plain twin.
-    pub(super) fn search(&self, label: &[u8]) -> Option<usize> {
-        let (mut from, mut to) = (0, self.hosts.len());
-        while from < to {
-            let middle = from.midpoint(to);
-            match self.label(middle).cmp(label) {
-                Ordering::Less => from = middle + 1,
-                Ordering::Greater => to = middle,
-                Ordering::Equal => return Some(middle),
-            }
-        }
-        None
-    }
-
-    /// The label of a host.
-    fn label(&self, host: usize) -> &[u8] {
-        &self.labels[self.part(host, |host| host.label, &self.labels)]
-    }
-
-    fn host_addresses(&self, host: usize) -> (Addresses<'_>, Addresses<'_>) {
-        (
-            Addresses::v4(&self.host_a[self.part(host, |host| host.a, &self.host_a)]),
-            Addresses::v6(&self.host_aaaa[self.part(host, |host| host.aaaa, &self.host_aaaa)]),
-        )
-    }
-
-    /// The part of a run that belongs to a host.
-    fn part(&self, host: usize, begin: impl Fn(&Host) -> u32, run: &[u8]) -> Range<usize> {
-        let end = self.hosts.get(host + 1).map(&begin);
-        begin(&self.hosts[host]) as usize..end.map_or(run.len(), |end| end as usize)
     }
 
     /// The label as it stands here, if an endpoint that is not ready has it, and none that is.
@@ -263,33 +160,12 @@ impl ServiceRecords {
 
     /// The labels of the hosts that have this address.
     pub fn hosts_at(&self, address: IpAddr) -> impl Iterator<Item = &[u8]> + Clone {
-        let from = (self.by_address).partition_point(|at| self.address(*at) < Some(address));
-        let same = self.by_address[from..]
-            .iter()
-            .take_while(move |at| self.address(**at) == Some(address));
-        same.map(|at| self.label(self.host_of(*at)))
-    }
-
-    fn address(&self, at: AddressAt) -> Option<IpAddr> {
-        let from = at.offset() as usize;
-        if at.is_ipv6() {
-            Addresses::v6(&self.host_aaaa[from..]).first()
-        } else {
-            Addresses::v4(&self.host_a[from..]).first()
-        }
-    }
-
-    fn host_of(&self, at: AddressAt) -> usize {
-        let begin = |host: &Host| if at.is_ipv6() { host.aaaa } else { host.a };
-        let behind = (self.hosts).partition_point(|host| begin(host) <= at.offset());
-        behind - 1
+        self.hosts.at(address)
     }
 
     /// Every address for which this service has a PTR record, sorted.
     pub fn reverse_addresses(&self) -> Box<[IpAddr]> {
-        let mut addresses: Vec<_> = (self.by_address.iter())
-            .filter_map(|at| self.address(*at))
-            .collect();
+        let mut addresses: Vec<_> = self.hosts.addresses().collect();
         if !self.is_headless() {
             addresses.extend(self.a().addresses().chain(self.aaaa().addresses()));
             addresses.sort_unstable();
@@ -332,8 +208,8 @@ impl ServiceRecords {
             .chain(0..first)
             .map(move |nth| match &port.targets {
                 Targets::Service => Target::Service,
-                Targets::EveryHost => Target::Host(self.label(nth)),
-                Targets::Hosts(hosts) => Target::Host(self.label(hosts[nth] as usize)),
+                Targets::EveryHost => Target::Host(self.hosts.label(nth)),
+                Targets::Hosts(hosts) => Target::Host(self.hosts.label(hosts[nth] as usize)),
             })
     }
 }

@@ -124,7 +124,7 @@ impl Snapshot {
         service: &'s ServiceRecords,
         label: &[u8],
     ) -> Option<(wire::Addresses<'s>, wire::Addresses<'s>)> {
-        service.host(label, || self.host_hash(label))
+        service.hosts().find(label, || self.host_hash(label))
     }
 
     /// The hash of a service's two labels.
@@ -156,16 +156,16 @@ impl Snapshot {
         for (slot, (records, host)) in hosts.iter_mut().zip(asked) {
             black_box(records.map(|records| records.touch_content()));
             *slot = records.zip(*host).and_then(|(records, host)| {
-                let number = records.touch_place(host)?;
-                Some((records, number))
+                let hosts = records.hosts();
+                Some((hosts, hosts.touch_place(host)?))
             });
         }
         let mut runs = [None; WARM_AT_ONCE];
         for (slot, host) in runs.iter_mut().zip(&hosts[..count]) {
-            *slot = host.and_then(|(records, number)| Some((records, records.touch_host(number)?)));
+            *slot = host.and_then(|(hosts, host)| Some((hosts, hosts.touch_host(host)?)));
         }
-        for (records, run) in runs[..count].iter().flatten() {
-            black_box(records.touch_run(*run));
+        for (hosts, run) in runs[..count].iter().flatten() {
+            black_box(hosts.touch_run(*run));
         }
     }
 

@@ -1,7 +1,7 @@
 //! From a Service and its EndpointSlices to its records (Kubernetes DNS specification 2.3–2.5): pure, and the same for
 //! slices in any order and with any overlap.
 
-use super::{AddressAt, Host, Kind, Places, ServicePort, ServiceRecords, Targets};
+use super::{Kind, ServicePort, ServiceRecords, Targets, hosts::Hosts};
 use crate::{
     index::{
         Options,
@@ -32,7 +32,7 @@ pub(in crate::index) fn unreadable(key: Arc<[u8]>) -> ServiceRecords {
     ServiceRecords {
         key,
         kind: Kind::Unreadable,
-        ..Hosts::default().into_records(0, |_| 0)
+        ..Ready::default().into_records(0, |_| 0)
     }
 }
 
@@ -51,9 +51,9 @@ pub(in crate::index) fn build<'m>(
     };
     let incomplete = with_hosts && slices.incomplete;
     let hosts = if with_hosts {
-        Hosts::collect(slices)
+        Ready::collect(slices)
     } else {
-        Hosts::default()
+        Ready::default()
     };
     let mut records = ServiceRecords {
         key,
@@ -99,7 +99,7 @@ fn encode(addresses: &[IpAddr], ttl: u32) -> (Box<[u8]>, Box<[u8]>) {
 
 /// The ready endpoints of a service under their labels.
 #[derive(Default)]
-struct Hosts<'m> {
+struct Ready<'m> {
     /// A name, one of its addresses, and the number of the slice that says so; sorted.
     named: Vec<(Cow<'m, [u8]>, IpAddr, u32)>,
     /// The ports of each slice.
@@ -107,7 +107,7 @@ struct Hosts<'m> {
     unready: Vec<&'m [u8]>,
 }
 
-impl<'m> Hosts<'m> {
+impl<'m> Ready<'m> {
     fn collect(slices: Slices<'m, impl Iterator<Item = &'m Slice>>) -> Self {
         let mut hosts = Self::default();
         let mut count = 0;
@@ -168,55 +168,32 @@ impl<'m> Hosts<'m> {
 
     /// The records of a headless service with these hosts.
     fn into_records(self, ttl: u32, hash: impl Fn(&[u8]) -> u64) -> ServiceRecords {
-        let (mut a, mut aaaa) = (Vec::new(), Vec::new());
-        let (mut labels, mut hosts) = (Vec::new(), Vec::<Host>::new());
-        let mut by_address = Vec::<(IpAddr, AddressAt)>::with_capacity(self.named.len());
+        let named = self.named.iter();
+        let named = named.map(|(label, address, _)| (&**label, *address));
+        let hosts = Hosts::new(named, ttl, hash);
         let mut members = BTreeMap::<u32, Vec<u32>>::new();
-        let (mut host, mut told) = (None, None);
-        for (label, address, slice) in &self.named {
-            if host != Some(label) {
-                host = Some(label);
-                hosts.push(Host {
-                    label: labels.len() as u32,
-                    a: a.len() as u32,
-                    aaaa: aaaa.len() as u32,
-                });
-                labels.extend_from_slice(label);
+        for (number, host) in (0..).zip(self.named.chunk_by(|a, b| a.0 == b.0)) {
+            for (_, _, slice) in host {
+                members.entry(*slice).or_default().push(number);
             }
-            let number = hosts.len() as u32 - 1;
-            members.entry(*slice).or_default().push(number);
-            if told.replace((number, address)) == Some((number, address)) {
-                continue; // the same endpoint stands in two slices
-            }
-            let run = if address.is_ipv4() { &mut a } else { &mut aaaa };
-            by_address.push((*address, AddressAt::new(*address, run.len())));
-            encode_address(*address, ttl, run);
         }
-        by_address.sort_unstable();
-        let mut distinct: Vec<_> = by_address.iter().map(|(address, _)| *address).collect();
+        let mut distinct: Vec<_> = hosts.addresses().collect();
+        let all = distinct.len();
         distinct.dedup();
-        if distinct.len() == by_address.len() {
+        if distinct.len() == all {
             distinct.clear(); // then the service's own addresses are all of the hosts'
         }
         let (own_a, own_aaaa) = encode(&distinct, ttl);
-        let mut records = ServiceRecords {
+        ServiceRecords {
             key: Arc::default(),
             kind: Kind::Headless,
             own_a,
             own_aaaa,
-            host_a: a.into(),
-            host_aaaa: aaaa.into(),
             ports: ports(self.offers, &members, hosts.len()),
-            labels: labels.into(),
-            hosts: hosts.into(),
-            places: Places::default(),
-            by_address: by_address.into_iter().map(|(_, at)| at).collect(),
+            hosts,
             unready: self.unready.into_iter().map(Box::from).collect(),
             incomplete: false,
-        };
-        let labels = 0..records.hosts.len();
-        records.places = Places::of(labels.map(|host| hash(records.label(host))));
-        records
+        }
     }
 }
 
