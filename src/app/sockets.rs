@@ -6,6 +6,7 @@ use crate::{
     config::Config,
     handover::{Find, Predecessor},
     lifecycle::Readiness,
+    metrics,
     server::{Https, Inherited, Listeners},
 };
 use anyhow::Context as _;
@@ -45,7 +46,11 @@ pub(super) struct Wanted {
 
 impl Opening {
     /// Finds out which it is. What cannot be listened at shows here, unless somebody else listens there now.
-    pub(super) async fn begin(config: &Config, inherited: Inherited) -> anyhow::Result<Self> {
+    pub(super) async fn begin(
+        config: &Config,
+        inherited: Inherited,
+        metrics: &metrics::Handover,
+    ) -> anyhow::Result<Self> {
         let wanted = Wanted {
             config: config.clone(),
             https: options::https(config)?,
@@ -60,6 +65,7 @@ impl Opening {
                 }
                 Find::Nobody => {}
                 Find::Unusable(error) => {
+                    metrics.not_taken.inc();
                     tracing::warn!(%error, "handover {}: cannot be asked", path.display());
                 }
             }
@@ -71,6 +77,7 @@ impl Opening {
     pub(super) async fn finish(
         self,
         readiness: &Readiness,
+        metrics: &metrics::Handover,
     ) -> anyhow::Result<(Sockets, Option<Predecessor>)> {
         let (mut predecessor, wanted) = match self {
             Self::Open(sockets) => return Ok((*sockets, None)),
@@ -82,14 +89,17 @@ impl Opening {
                 () = readiness.reached() => match predecessor.take().await {
                     Ok(sockets) => {
                         let inherited = Inherited::of_predecessor(sockets);
+                        metrics.taken.inc();
                         return Ok((wanted.open(inherited).await?, Some(predecessor)));
                     }
                     Err(error) => {
+                        metrics.not_taken.inc();
                         tracing::warn!(%error, "the sockets cannot be taken over");
                         break;
                     }
                 },
                 () = predecessor.gone() => {
+                    metrics.ended.inc();
                     tracing::warn!("the process that had the sockets has ended");
                     let path = wanted.config.handover.as_deref().expect("it was found there");
                     match Predecessor::find(path).await {
@@ -170,7 +180,9 @@ impl Opening {
     /// Where the admin server listens.
     pub(super) fn admin_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Open(sockets) => sockets.admin.as_ref().map(Admin::local_addr),
+            Self::Open(sockets) => {
+                sockets.admin.as_ref().map(Admin::local_addr)
+            }
             Self::Held(_, wanted) => wanted.config.admin,
         }
     }

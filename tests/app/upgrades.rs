@@ -1,7 +1,7 @@
 //! A process takes the sockets of the one before, while questions come without a pause.
 
 use crate::{
-    asking::{ask, until, within},
+    asking::{ask, metrics_once, until, within},
     load::Load,
     process::{Process, failure, gapless},
     running::{DEMO, directory, text},
@@ -98,6 +98,13 @@ impl Place {
     }
 }
 
+/// The metrics say this of one process before, or after.
+async fn counted(admin: SocketAddr, side: &str, outcome: &str) {
+    let sample =
+        format!("gapless_handover_outcomes_total{{side=\"{side}\",outcome=\"{outcome}\"}} 1\n");
+    metrics_once(admin, |page| page.contains(&sample)).await;
+}
+
 /// Ends well.
 async fn ended(process: Process) {
     let (code, log) = process.end().await;
@@ -130,6 +137,7 @@ async fn upgrades(times: usize, per_second: u64, connections: usize) {
         let next = start(number);
         next.line("took over from the former process").await;
         until(admin, "/readyz", (200, "ok\n")).await;
+        counted(admin, "former", "taken").await;
         server.line("drained; waiting for the signal to end").await;
         server.signal(Signal::TERM);
         ended(server).await;
@@ -168,6 +176,7 @@ async fn k25_a_process_that_waits_for_its_index_leaves_the_other_to_answer_and_e
     server
         .line("the next process has left without the sockets")
         .await;
+    counted(place.admin, "next", "left").await;
     place.answers().await;
 }
 
@@ -181,6 +190,7 @@ async fn k25_a_process_whose_predecessor_is_killed_answers_at_once() {
     next.line("another process has the sockets").await;
     server.signal(Signal::KILL);
     next.line("admin server").await;
+    counted(place.admin, "former", "ended").await;
     place.answers().await;
 }
 
