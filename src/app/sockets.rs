@@ -11,12 +11,16 @@ use crate::{
 };
 use anyhow::Context as _;
 use std::{io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// The kernel closes the sockets of a process that was killed one after the other; for so long one that is still in use
 /// may be free the next moment.
 const FREE_WITHIN: Duration = Duration::from_secs(1);
 const FREE_CHECK: Duration = Duration::from_millis(10);
+
+/// What lies queued in sockets that were open before this process waits so long for the index: a client waits 5 s (glibc, Go),
+/// of which the former process's end took up to 2. Then it is answered as by any process that has just started.
+const SYNCED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Processes that end, one after the other, while this one waits for its turn.
 const PREDECESSORS: usize = 16;
@@ -33,6 +37,8 @@ pub(super) struct Sockets {
 pub(super) enum Opening {
     /// They are open, if by another process than this one.
     Open(Box<Sockets>),
+    /// They were open before this process, and what was asked meanwhile is queued in them.
+    Queued(Box<Sockets>),
     /// Another process has them, and answers until this one can.
     Held(Predecessor, Box<Wanted>),
 }
@@ -55,7 +61,10 @@ impl Opening {
             config: config.clone(),
             https: options::https(config)?,
         };
-        if let Some(path) = config.handover.as_ref().filter(|_| !inherited.is_lasting()) {
+        if inherited.is_lasting() {
+            return Ok(Self::Queued(Box::new(wanted.open(inherited).await?)));
+        }
+        if let Some(path) = &config.handover {
             match Predecessor::find(path).await {
                 Find::Process(predecessor) => {
                     tracing::info!(
@@ -73,7 +82,8 @@ impl Opening {
         Ok(Self::Open(Box::new(wanted.open(inherited).await?)))
     }
 
-    /// The sockets, which are taken over when everything is ready; then also the process that still has them.
+    /// The sockets, which are taken over when everything is ready; then also the process that still has them. With what is
+    /// queued in them they come once the index is synced too, or late.
     pub(super) async fn finish(
         self,
         readiness: &Readiness,
@@ -81,6 +91,13 @@ impl Opening {
     ) -> anyhow::Result<(Sockets, Option<Predecessor>)> {
         let (mut predecessor, wanted) = match self {
             Self::Open(sockets) => return Ok((*sockets, None)),
+            Self::Queued(sockets) => {
+                if timeout(SYNCED_WITHIN, readiness.reached()).await.is_err() {
+                    let awaited = readiness.awaited();
+                    tracing::warn!(?awaited, after = ?SYNCED_WITHIN, "answering what is queued without them");
+                }
+                return Ok((*sockets, None));
+            }
             Self::Held(predecessor, wanted) => (predecessor, wanted),
         };
         for _ in 0..PREDECESSORS {
@@ -164,7 +181,7 @@ impl Opening {
     /// Where queries are answered, in the order of the configuration.
     pub(super) fn addresses(&self) -> &[SocketAddr] {
         match self {
-            Self::Open(sockets) => sockets.listeners.local_addrs(),
+            Self::Open(sockets) | Self::Queued(sockets) => sockets.listeners.local_addrs(),
             Self::Held(_, wanted) => &wanted.config.listen,
         }
     }
@@ -172,7 +189,7 @@ impl Opening {
     /// Where DNS over HTTPS is answered, likewise.
     pub(super) fn https_addresses(&self) -> &[SocketAddr] {
         match self {
-            Self::Open(sockets) => sockets.listeners.https_addrs(),
+            Self::Open(sockets) | Self::Queued(sockets) => sockets.listeners.https_addrs(),
             Self::Held(_, wanted) => wanted.https.as_ref().map_or(&[], |https| &https.listen),
         }
     }
@@ -180,7 +197,7 @@ impl Opening {
     /// Where the admin server listens.
     pub(super) fn admin_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Open(sockets) => {
+            Self::Open(sockets) | Self::Queued(sockets) => {
                 sockets.admin.as_ref().map(Admin::local_addr)
             }
             Self::Held(_, wanted) => wanted.config.admin,
