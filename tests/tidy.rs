@@ -17,7 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lifecycle", &[]),
     ("telemetry", &[]),
     ("notices", &[]),
-    ("handover", &[]),
+    ("handover", &["metrics"]),
     ("netdev", &[]),
     ("convert", &[]),
     // State.

@@ -110,7 +110,7 @@ impl Bound {
         let feed = Feed::open(&config, &metrics).await?;
         let hosts = options::hosts(&config)?;
         let roots = options::roots(&config)?;
-        let opening = Box::pin(Opening::begin(&config, inherited)).await?;
+        let opening = Box::pin(Opening::begin(&config, inherited, &metrics.handover)).await?;
         let (tasks, ended) = Tasks::new();
         Ok(Self {
             opening,
@@ -181,7 +181,7 @@ impl Bound {
         feed.start(events, &drain, &tasks, &metrics);
 
         let (sockets, predecessor) = tokio::select! {
-            opened = opening.finish(&readiness) => opened?,
+            opened = opening.finish(&readiness, &metrics.handover) => opened?,
             () = &mut stop => return Ok(()), // what another process has, it keeps
             part = ended.first() => return Err(gone(part)),
         };
@@ -237,7 +237,7 @@ impl Bound {
         }
         // The next process has to find this one there before the last one is gone.
         let holder = config.handover.as_ref().map(|path| {
-            let holder = Holder::listen(path);
+            let holder = Holder::listen(path, metrics.handover.clone());
             holder.with_context(|| format!("handover {}: cannot listen", path.display()))
         });
         let holder = holder.transpose()?;

@@ -6,16 +6,21 @@ use crate::{
     config::Config,
     handover::{Find, Predecessor},
     lifecycle::Readiness,
+    metrics,
     server::{Https, Inherited, Listeners},
 };
 use anyhow::Context as _;
 use std::{io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// The kernel closes the sockets of a process that was killed one after the other; for so long one that is still in use
 /// may be free the next moment.
 const FREE_WITHIN: Duration = Duration::from_secs(1);
 const FREE_CHECK: Duration = Duration::from_millis(10);
+
+/// What lies queued in sockets that were open before this process waits so long for the index: a client waits 5 s (glibc, Go),
+/// of which the former process's end took up to 2. Then it is answered as by any process that has just started.
+const SYNCED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Processes that end, one after the other, while this one waits for its turn.
 const PREDECESSORS: usize = 16;
@@ -32,6 +37,8 @@ pub(super) struct Sockets {
 pub(super) enum Opening {
     /// They are open, if by another process than this one.
     Open(Box<Sockets>),
+    /// They were open before this process, and what was asked meanwhile is queued in them.
+    Queued(Box<Sockets>),
     /// Another process has them, and answers until this one can.
     Held(Predecessor, Box<Wanted>),
 }
@@ -45,12 +52,19 @@ pub(super) struct Wanted {
 
 impl Opening {
     /// Finds out which it is. What cannot be listened at shows here, unless somebody else listens there now.
-    pub(super) async fn begin(config: &Config, inherited: Inherited) -> anyhow::Result<Self> {
+    pub(super) async fn begin(
+        config: &Config,
+        inherited: Inherited,
+        metrics: &metrics::Handover,
+    ) -> anyhow::Result<Self> {
         let wanted = Wanted {
             config: config.clone(),
             https: options::https(config)?,
         };
-        if let Some(path) = config.handover.as_ref().filter(|_| !inherited.is_lasting()) {
+        if inherited.is_lasting() {
+            return Ok(Self::Queued(Box::new(wanted.open(inherited).await?)));
+        }
+        if let Some(path) = &config.handover {
             match Predecessor::find(path).await {
                 Find::Process(predecessor) => {
                     tracing::info!(
@@ -60,6 +74,7 @@ impl Opening {
                 }
                 Find::Nobody => {}
                 Find::Unusable(error) => {
+                    metrics.not_taken.inc();
                     tracing::warn!(%error, "handover {}: cannot be asked", path.display());
                 }
             }
@@ -67,13 +82,22 @@ impl Opening {
         Ok(Self::Open(Box::new(wanted.open(inherited).await?)))
     }
 
-    /// The sockets, which are taken over when everything is ready; then also the process that still has them.
+    /// The sockets, which are taken over when everything is ready; then also the process that still has them. With what is
+    /// queued in them they come once the index is synced too, or late.
     pub(super) async fn finish(
         self,
         readiness: &Readiness,
+        metrics: &metrics::Handover,
     ) -> anyhow::Result<(Sockets, Option<Predecessor>)> {
         let (mut predecessor, wanted) = match self {
             Self::Open(sockets) => return Ok((*sockets, None)),
+            Self::Queued(sockets) => {
+                if timeout(SYNCED_WITHIN, readiness.reached()).await.is_err() {
+                    let awaited = readiness.awaited();
+                    tracing::warn!(?awaited, after = ?SYNCED_WITHIN, "answering what is queued without them");
+                }
+                return Ok((*sockets, None));
+            }
             Self::Held(predecessor, wanted) => (predecessor, wanted),
         };
         for _ in 0..PREDECESSORS {
@@ -82,14 +106,17 @@ impl Opening {
                 () = readiness.reached() => match predecessor.take().await {
                     Ok(sockets) => {
                         let inherited = Inherited::of_predecessor(sockets);
+                        metrics.taken.inc();
                         return Ok((wanted.open(inherited).await?, Some(predecessor)));
                     }
                     Err(error) => {
+                        metrics.not_taken.inc();
                         tracing::warn!(%error, "the sockets cannot be taken over");
                         break;
                     }
                 },
                 () = predecessor.gone() => {
+                    metrics.ended.inc();
                     tracing::warn!("the process that had the sockets has ended");
                     let path = wanted.config.handover.as_deref().expect("it was found there");
                     match Predecessor::find(path).await {
@@ -154,7 +181,7 @@ impl Opening {
     /// Where queries are answered, in the order of the configuration.
     pub(super) fn addresses(&self) -> &[SocketAddr] {
         match self {
-            Self::Open(sockets) => sockets.listeners.local_addrs(),
+            Self::Open(sockets) | Self::Queued(sockets) => sockets.listeners.local_addrs(),
             Self::Held(_, wanted) => &wanted.config.listen,
         }
     }
@@ -162,7 +189,7 @@ impl Opening {
     /// Where DNS over HTTPS is answered, likewise.
     pub(super) fn https_addresses(&self) -> &[SocketAddr] {
         match self {
-            Self::Open(sockets) => sockets.listeners.https_addrs(),
+            Self::Open(sockets) | Self::Queued(sockets) => sockets.listeners.https_addrs(),
             Self::Held(_, wanted) => wanted.https.as_ref().map_or(&[], |https| &https.listen),
         }
     }
@@ -170,7 +197,9 @@ impl Opening {
     /// Where the admin server listens.
     pub(super) fn admin_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Open(sockets) => sockets.admin.as_ref().map(Admin::local_addr),
+            Self::Open(sockets) | Self::Queued(sockets) => {
+                sockets.admin.as_ref().map(Admin::local_addr)
+            }
             Self::Held(_, wanted) => wanted.config.admin,
         }
     }

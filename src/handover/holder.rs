@@ -5,6 +5,7 @@ use super::{
     Error, WORD_WITHIN,
     message::{self, DESCRIPTORS, Word},
 };
+use crate::metrics;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
@@ -39,12 +40,13 @@ pub struct Holder {
     /// Or the name, as long as the process before this one has it.
     listener: Result<UnixListener, PathBuf>,
     waiting: watch::Sender<usize>,
+    metrics: metrics::Handover,
 }
 
 impl Holder {
     /// Listens at the path, for processes of the same user only, and takes it from whoever did before. A name (`@NAME`)
     /// cannot be taken: it is waited for while [`pass`](Self::pass) runs.
-    pub fn listen(path: &Path) -> io::Result<Self> {
+    pub fn listen(path: &Path, metrics: metrics::Handover) -> io::Result<Self> {
         let address = super::address(path);
         let listener = if address == path {
             Ok(listen_at_file(path)?)
@@ -57,6 +59,7 @@ impl Holder {
         Ok(Self {
             listener,
             waiting: watch::Sender::new(0),
+            metrics,
         })
     }
 
@@ -85,7 +88,10 @@ impl Holder {
                 Some(outcome) = asking.next() => match outcome {
                     Ok(true) => return,
                     Ok(false) => {}
-                    Err(error) => tracing::warn!(%error, "no hand-over: this process goes on"),
+                    Err(error) => {
+                        self.metrics.not_given.inc();
+                        tracing::warn!(%error, "no hand-over: this process goes on");
+                    }
                 },
             }
         }
@@ -109,6 +115,7 @@ impl Holder {
             Some((Word::Take, _)) => {}
             Some(_) => return Err(Error::Foreign),
             None => {
+                self.metrics.left.inc();
                 tracing::info!("the next process has left without the sockets");
                 return Ok(false);
             }

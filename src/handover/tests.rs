@@ -1,6 +1,7 @@
 //! Both sides in one process, over a path of the test's own.
 
 use super::*;
+use crate::metrics;
 use futures::FutureExt as _;
 use std::{
     net::UdpSocket,
@@ -46,7 +47,10 @@ async fn the_successor_has_what_is_queued_in_more_sockets_than_fit_into_a_messag
             .send_to(&[number], socket.local_addr().unwrap())
             .unwrap();
     }
-    let (holder, descriptors) = (Holder::listen(&path).unwrap(), descriptors(&own));
+    let (holder, descriptors) = (
+        Holder::listen(&path, metrics::Handover::default()).unwrap(),
+        descriptors(&own),
+    );
     drop(own);
     let successor = async {
         let predecessor = find(&path).await;
@@ -67,7 +71,7 @@ async fn the_successor_has_what_is_queued_in_more_sockets_than_fit_into_a_messag
 async fn a_successor_that_dies_with_the_sockets_in_its_hands_changes_nothing() {
     let (_directory, path) = path();
     let own = descriptors(&sockets(1));
-    let holder = Holder::listen(&path).unwrap();
+    let holder = Holder::listen(&path, metrics::Handover::default()).unwrap();
     let mut waiting = holder.waiting();
     let mut passed = Box::pin(holder.pass(&own));
     let dies = async {
@@ -102,7 +106,7 @@ async fn a_holder_that_says_nothing_is_not_waited_for() {
 #[tokio::test]
 async fn a_holder_that_has_ended_is_noticed() {
     let (_directory, path) = path();
-    let holder = Holder::listen(&path).unwrap();
+    let holder = Holder::listen(&path, metrics::Handover::default()).unwrap();
     let predecessor = find(&path).await;
     drop(holder);
     predecessor.gone().await;
@@ -113,7 +117,8 @@ async fn a_holder_that_has_ended_is_noticed() {
 async fn only_the_same_user_may_connect_and_other_words_get_nothing() {
     let (_directory, path) = path();
     let own = descriptors(&sockets(1));
-    let holder = Holder::listen(&path).unwrap();
+    let counts = metrics::Handover::default();
+    let holder = Holder::listen(&path, counts.clone()).unwrap();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let stranger = async {
@@ -129,14 +134,15 @@ async fn only_the_same_user_may_connect_and_other_words_get_nothing() {
         () = holder.pass(&own) => panic!("nobody serves"),
         () = stranger => {}
     }
+    assert_eq!((counts.not_given.get(), counts.left.get()), (3, 0));
 }
 
 #[tokio::test]
 async fn the_path_goes_to_the_last_who_listens() {
     let (directory, path) = path();
     let (first, second) = (
-        Holder::listen(&path).unwrap(),
-        Holder::listen(&path).unwrap(),
+        Holder::listen(&path, metrics::Handover::default()).unwrap(),
+        Holder::listen(&path, metrics::Handover::default()).unwrap(),
     );
     let predecessor = find(&path).await;
     let mut waiting = second.waiting();
@@ -155,11 +161,11 @@ async fn a_name_needs_no_directory_and_goes_to_the_next_with_the_sockets() {
     let name = PathBuf::from(format!("@gapless-test-{}", std::process::id()));
     assert!(matches!(Predecessor::find(&name).await, Find::Nobody));
     let own = descriptors(&sockets(1));
-    let first = Holder::listen(&name).unwrap();
+    let first = Holder::listen(&name, metrics::Handover::default()).unwrap();
     let succeeds = async {
         let predecessor = find(&name).await;
         let taken = predecessor.take().await.unwrap();
-        let second = Holder::listen(&name).unwrap();
+        let second = Holder::listen(&name, metrics::Handover::default()).unwrap();
         predecessor.serving().await.unwrap();
         (second, taken)
     };

@@ -5,6 +5,7 @@ mod age;
 mod connections;
 mod feed;
 mod forward;
+mod handover;
 mod index;
 mod queries;
 mod server;
@@ -14,6 +15,7 @@ mod upstreams;
 pub use connections::{Connected, ConnectionEnded, Connections, NotOpened, OpenConnection};
 pub use feed::{Feed, Restart};
 pub use forward::{Forward, Hedge, Ignored, Limit, Sent};
+pub use handover::Handover;
 pub use index::Index;
 use prometheus_client::registry::Registry;
 pub use queries::{Origin, Queries, Transport};
@@ -31,6 +33,8 @@ pub struct Metrics {
     pub queries: Queries,
     /// Questions to upstreams, and the cache of their answers.
     pub forward: Forward,
+    /// What became of hand-overs.
+    pub handover: Handover,
     /// What the listeners count.
     pub server: Server,
 }
@@ -44,6 +48,7 @@ impl Metrics {
             index: Index::new(registry),
             queries: Queries::new(registry),
             forward: Forward::new(registry),
+            handover: Handover::new(registry),
             server: Server::new(registry),
         }
     }

@@ -2,13 +2,17 @@
 
 use crate::{
     api_server::{ApiServer, Asked},
-    asking::{ask, get, until, within},
+    asking::{Client, Connection, ask, get, until, within},
     process::{Process, serve},
     running::{Running, config, directory, text},
     upstream::FakeUpstream,
 };
-use gapless::config::{Config, Source};
+use gapless::{
+    config::{Config, Source},
+    server::Inherited,
+};
 use serde_json::{Value, json};
+use std::net::{TcpListener, UdpSocket};
 use tempfile::TempDir;
 
 const KINDS: [&str; 3] = ["services", "endpointslices", "namespaces"];
@@ -181,4 +185,48 @@ async fn a_token_that_is_refused_leaves_the_process_up_and_unready_and_is_said_o
         ["NoError", "www.example.org. 60 IN A 192.0.2.1"]
     );
     assert_eq!(server.count("refused the credentials"), 1);
+}
+
+/// A question by UDP and one by TCP in sockets that nobody reads, and then a process that has them.
+async fn queued(api: &ApiServer) -> (Client, Connection, Running) {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dns = tcp.local_addr().unwrap();
+    let udp = UdpSocket::bind(dns).unwrap();
+    let client = Client::at("127.0.0.1", dns).await;
+    client.send(1, WEB).await;
+    let mut connection = Connection::to(dns).await;
+    connection.send(2, WEB).await;
+    for kind in KINDS {
+        api.fault(kind, |it| it.hold = true);
+    }
+    let (_files, mut config) = watching(api);
+    config.listen = vec![dns];
+    let inherited = Inherited::lasting(vec![udp.into(), tcp.into()]);
+    (client, connection, Running::at(config, inherited).await)
+}
+
+#[tokio::test]
+async fn what_is_queued_in_sockets_of_before_is_answered_once_the_lists_have_come() {
+    let api = cluster().await;
+    let (client, mut connection, server) = queued(&api).await;
+    for kind in KINDS {
+        within(kind, api.until_asked(kind, Asked::Stream, 1)).await;
+        api.fault(kind, |it| it.hold = false);
+    }
+    let answer = ["NoError", "web.shop.svc.cluster.local. 5 IN A 10.96.0.1"];
+    for (reply, id) in [(client.reply().await, 1), (connection.reply().await, 2)] {
+        assert_eq!(reply, (id, answer.map(str::to_owned).to_vec()));
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_is_queued_in_sockets_of_before_does_not_wait_for_ever() {
+    let api = cluster().await;
+    let (client, mut connection, server) = queued(&api).await;
+    for (reply, id) in [(client.reply().await, 1), (connection.reply().await, 2)] {
+        assert_eq!(reply, (id, NOT_READY.map(str::to_owned).to_vec()));
+    }
+    assert_eq!(get(server.admin, "/livez").await, (200, "ok\n".to_owned()));
+    server.end().await;
 }

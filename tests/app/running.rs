@@ -5,6 +5,7 @@ use gapless::{
     app::Bound,
     config::{Config, Source},
     lifecycle::Tasks,
+    server::Inherited,
 };
 use std::{
     net::SocketAddr,
@@ -56,7 +57,12 @@ pub(crate) fn text(path: &Path) -> &str {
 
 impl Running {
     pub(crate) async fn start(config: Config) -> Self {
-        let bound = Bound::new(config).await.unwrap();
+        Self::at(config, Inherited::default()).await
+    }
+
+    /// The same, at sockets that are open already.
+    pub(crate) async fn at(config: Config, inherited: Inherited) -> Self {
+        let bound = Box::pin(Bound::at(config, inherited)).await.unwrap();
         let (dns, admin) = (bound.addresses()[0], bound.admin_address().unwrap());
         let (stop, stopped) = oneshot::channel();
         let run = bound.run(async { drop(stopped.await) });

@@ -20,6 +20,7 @@ mod files;
 #[path = "../api_server/gapless.rs"]
 mod gapless;
 mod image;
+mod migration;
 mod node;
 mod objects;
 mod pods;

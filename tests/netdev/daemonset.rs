@@ -29,22 +29,18 @@ impl Pod {
     pub(crate) fn start(cluster: &Cluster, who: &str) -> Self {
         let up = container(cluster, "netdev-up").status().unwrap();
         assert!(up.success());
-        let hosts = format!(
-            "hosts: {{ttl: 0s, entries: [{{names: [who.example], addresses: [{who}]}}]}}\n"
-        );
-        let config = cluster.files.path().join(format!("{who}.yaml"));
-        fs::write(&config, format!("{CONFIG}{hosts}")).unwrap();
-        let mut server = container(cluster, "gapless");
-        server.env("GAPLESS_CONFIG", config).args([
-            "--upstream",
-            "127.0.0.1:9",
-            "--manifests",
-            DEMO,
-        ]);
         Self {
             watch: Process(container(cluster, "netdev-watch").spawn().unwrap()),
-            server: Process(server.spawn().unwrap()),
+            server: server(cluster, who),
         }
+    }
+
+    /// The server is killed, and some time later the kubelet starts it again.
+    pub(crate) fn crash(&mut self, cluster: &Cluster, who: &str, meanwhile: impl FnOnce()) {
+        self.server.signal(Signal::KILL);
+        self.server.ended();
+        meanwhile();
+        self.server = server(cluster, who);
     }
 
     /// As a kubelet ends it.
@@ -55,6 +51,18 @@ impl Pod {
         self.server.ended();
         self.watch.ended();
     }
+}
+
+fn server(cluster: &Cluster, who: &str) -> Process {
+    let hosts =
+        format!("hosts: {{ttl: 0s, entries: [{{names: [who.example], addresses: [{who}]}}]}}\n");
+    let config = cluster.files.path().join(format!("{who}.yaml"));
+    fs::write(&config, format!("{CONFIG}{hosts}")).unwrap();
+    let mut server = container(cluster, "gapless");
+    server
+        .env("GAPLESS_CONFIG", config)
+        .args(["--upstream", "127.0.0.1:9", "--manifests", DEMO]);
+    Process(server.spawn().unwrap())
 }
 
 fn container(cluster: &Cluster, name: &str) -> Command {

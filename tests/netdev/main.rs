@@ -160,6 +160,24 @@ fn k25_the_next_pod_of_the_daemonset_takes_over_under_load_and_loses_nothing() {
     nothing_is_left(&cluster);
 }
 
+#[test]
+#[ignore = "root and network namespaces"]
+fn a_pod_of_the_daemonset_gives_its_addresses_back_when_it_crashes_and_leaves_nothing_when_it_ends()
+{
+    let cluster = Cluster::new(WHY);
+    let mut pod = Pod::start(&cluster, NODE);
+    for address in [OWN[0], KUBE_DNS[0]] {
+        cluster.until_answered_at(address, NODE);
+    }
+    pod.crash(&cluster, "192.0.2.3", || {
+        cluster.until_answered_at(KUBE_DNS[0], CLUSTER_DNS)
+    });
+    cluster.until_answered_at(KUBE_DNS[0], "192.0.2.3");
+    pod.end();
+    cluster.until_answered_at(KUBE_DNS[0], CLUSTER_DNS);
+    nothing_is_left(&cluster);
+}
+
 fn nothing_is_left(cluster: &Cluster) {
     let left = cluster.state();
     assert!(
