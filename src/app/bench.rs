@@ -76,7 +76,7 @@ async fn load(flags: &Load) -> anyhow::Result<ExitCode> {
     };
     let ran = tokio::select! {
         ran = running => ran,
-        () = progress.show(&live) => unreachable!("it shows for ever"),
+        () = progress.show(&live, &stop) => unreachable!("it shows for ever"),
         () = on_interrupt(&stop) => unreachable!("it waits for the run's end"),
     };
     progress.end();
