@@ -233,7 +233,12 @@ async fn resolve(flags: &Resolve) -> anyhow::Result<ExitCode> {
         );
         text = format!("nameserver {}\n{text}", server.address.ip());
     }
-    let mut conf = Conf::parse(&text).with_context(|| file.to_string())?;
+    let mut conf = Conf::parse(&text, flags.library).with_context(|| file.to_string())?;
+    anyhow::ensure!(
+        flags.server.len() <= resolve::SERVERS_MAX,
+        "--server: expected at most {}, as C libraries use",
+        resolve::SERVERS_MAX
+    );
     if !flags.server.is_empty() {
         conf.servers = flags.server.iter().map(|it| it.address).collect();
     }

@@ -8,6 +8,7 @@
 
 mod accuracy;
 mod command;
+mod libraries;
 mod server;
 mod transports;
 
