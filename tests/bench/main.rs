@@ -8,6 +8,7 @@
 
 mod accuracy;
 mod command;
+mod deployed;
 mod libraries;
 mod server;
 mod transports;
