@@ -11,7 +11,7 @@ use super::Conf;
 use clap::ValueEnum;
 use pair::{Pair, Reply};
 use serde::{Deserialize, Serialize};
-use std::{io, net::SocketAddr, ops::Range};
+use std::{fmt, io, net::SocketAddr, ops::Range};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 const SERVFAIL: u16 = 2;
@@ -28,6 +28,15 @@ pub enum Library {
     Glibc,
     /// Alpine: A and AAAA together to all servers at once
     Musl,
+}
+
+impl fmt::Display for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Glibc => "glibc",
+            Self::Musl => "musl",
+        })
+    }
 }
 
 /// Sockets, so that tests need none.
