@@ -10,6 +10,7 @@ mod accuracy;
 mod command;
 mod deployed;
 mod libraries;
+mod seen;
 mod server;
 mod transports;
 
