@@ -40,13 +40,11 @@ pub enum Command {
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Write the man pages, one for each command
-    #[command(hide = true)]
     Manual {
         /// Where to
         directory: PathBuf,
     },
     /// Print what a shell needs to complete commands and flags
-    #[command(hide = true)]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,

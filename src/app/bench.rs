@@ -19,6 +19,7 @@ use crate::{
     wire::NameKey,
 };
 use anyhow::Context as _;
+use hickory_proto::rr::RecordType;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -76,14 +77,15 @@ async fn load(flags: &Load) -> anyhow::Result<ExitCode> {
     };
     let ran = tokio::select! {
         ran = running => ran,
-        () = progress.show(&live) => unreachable!("it shows for ever"),
+        () = progress.show(&live, &stop) => unreachable!("it shows for ever"),
         () = on_interrupt(&stop) => unreachable!("it waits for the run's end"),
     };
     progress.end();
     let (mut report, histograms) = ran?;
     report.settings = settings(flags);
-    write(flags, &report, &histograms, began)?;
+    // First, so that it is not lost with a file that cannot be written.
     print(&output::table(&report));
+    write(flags, &report, &histograms, began)?;
     Ok(verdict(&flags.fail, &report.servers, report.interrupted))
 }
 
@@ -161,11 +163,25 @@ fn roots(flags: &Load) -> anyhow::Result<Roots> {
 fn settings(flags: &Load) -> std::collections::BTreeMap<String, String> {
     let questions = match &flags.queries {
         Some(path) => path.display().to_string(),
-        None => format!("{} × {}", flags.name.join(" "), flags.names),
+        None => {
+            let names = flags.name.join(" ");
+            let of = RecordType::from(flags.qtype);
+            match names.contains("{}") {
+                true => format!("{names} {of}, {{}} below {}", flags.names),
+                false => format!("{names} {of}"),
+            }
+        }
     };
     let pace = match flags.outstanding {
         Some(outstanding) => format!("{outstanding} outstanding"),
-        None => format!("{} queries/s, {:?}", flags.rate, flags.arrivals),
+        None => {
+            let arrivals = match flags.arrivals {
+                Arrivals::Constant => "at equal distances",
+                Arrivals::Poisson => "by chance",
+            };
+            let ramp = if flags.ramp { "a ramp from " } else { "" };
+            format!("{ramp}{} queries/s, {arrivals}", flags.rate)
+        }
     };
     let mut settings = vec![
         ("questions", questions),
@@ -177,9 +193,9 @@ fn settings(flags: &Load) -> std::collections::BTreeMap<String, String> {
         ("unique", format!("{} %", flags.unique * 100.0)),
         ("seed", flags.seed.to_string()),
     ];
-    if let Some(zipf) = flags.zipf {
-        settings.push(("zipf", zipf.to_string()));
-    }
+    settings.extend(flags.zipf.map(|it| ("zipf", it.to_string())));
+    let reference = flags.reference.as_ref();
+    settings.extend(reference.map(|it| ("reference", it.to_string())));
     let owned = settings.into_iter();
     owned.map(|(key, value)| (key.to_owned(), value)).collect()
 }
@@ -233,7 +249,12 @@ async fn resolve(flags: &Resolve) -> anyhow::Result<ExitCode> {
         );
         text = format!("nameserver {}\n{text}", server.address.ip());
     }
-    let mut conf = Conf::parse(&text).with_context(|| file.to_string())?;
+    let mut conf = Conf::parse(&text, flags.library).with_context(|| file.to_string())?;
+    anyhow::ensure!(
+        flags.server.len() <= resolve::SERVERS_MAX,
+        "--server: expected at most {}, as C libraries use",
+        resolve::SERVERS_MAX
+    );
     if !flags.server.is_empty() {
         conf.servers = flags.server.iter().map(|it| it.address).collect();
     }
@@ -252,9 +273,9 @@ async fn resolve(flags: &Resolve) -> anyhow::Result<ExitCode> {
         resolved = resolve::run(options, stop.clone()) => resolved?,
         () = on_interrupt(&stop) => unreachable!("it waits for the run's end"),
     };
+    print(&output::resolved(&resolved));
     let text = serde_json::to_string_pretty(&resolved)? + "\n";
     put(&flags.json, || text.into())?;
-    print(&output::resolved(&resolved));
     Ok(verdict(&flags.fail, &[resolved], stop.is_cancelled()))
 }
 

@@ -110,7 +110,7 @@ impl Figures for Resolved {
     const COUNTS: &'static [Figure] = &[Figure::Failed, Figure::NotFound];
 
     fn who(&self) -> String {
-        format!("{:?}", self.library)
+        self.library.to_string()
     }
 
     fn figure(&self, figure: Figure) -> Option<f64> {

@@ -183,7 +183,7 @@ pub async fn run(
     stop: Drain,
     live: Arc<Live>,
 ) -> anyhow::Result<(Report, Histograms)> {
-    let began_at = jiff::Timestamp::now().to_string();
+    let began_at = format!("{:.0}", jiff::Timestamp::now());
     let mut opened = vec![];
     for server in &options.servers {
         let refused = || format!("{server} cannot be asked");

@@ -196,7 +196,7 @@ impl Server {
                 .collect(),
             rate: tally.answered as f64 / seconds.max(1e-9),
             latency: Latency::of(&tally.latency),
-            examples: tally.examples.clone(),
+            examples: tally.examples.values().cloned().collect(),
             slices: slices
                 .map(|(nth, slice)| Part::of(slice, nth, slice_s))
                 .filter(|part| part.sent > 0)
@@ -259,8 +259,8 @@ pub fn changes(earlier: &Report, later: &Report) -> Vec<Difference> {
             parts.map(figure).collect()
         };
         Some(Difference {
-            server: after.server.clone(),
-            from: before.server.clone(),
+            server: format!("later {}", after.server),
+            from: format!("earlier {}", before.server),
             figure: name.to_owned(),
             us: Estimate::difference(&figures(after), &figures(before))?,
         })

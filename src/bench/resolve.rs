@@ -6,12 +6,17 @@ mod library;
 
 use super::{report::Latency, schedule::Arrivals, wait};
 use crate::{lifecycle::Drain, server::unspecified_like};
-pub use conf::{BadConf, Conf};
+pub use conf::{BadConf, Conf, SERVERS_MAX};
 use hdrhistogram::Histogram;
 pub use library::{Library, Lookup, Network, Outcome, Socket, look_up};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::UdpSocket, sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    net::{TcpStream, UdpSocket},
+    sync::mpsc,
+    task::JoinSet,
+    time::Instant,
+};
 
 /// Look-ups under way at once: more are a resolver that answers nothing, and wait for their turn, which their time counts.
 const AT_ONCE: usize = 10_000;
@@ -62,9 +67,20 @@ pub struct Udp;
 
 impl Network for Udp {
     type Socket = UdpSocket;
+    type Stream = TcpStream;
 
     async fn open(&self, server: SocketAddr) -> io::Result<UdpSocket> {
         UdpSocket::bind((unspecified_like(server.ip()), 0)).await
+    }
+
+    async fn connect(&self, server: SocketAddr) -> io::Result<UdpSocket> {
+        let socket = self.open(server).await?;
+        socket.connect(server).await?;
+        Ok(socket)
+    }
+
+    async fn dial(&self, server: SocketAddr) -> io::Result<TcpStream> {
+        TcpStream::connect(server).await
     }
 }
 

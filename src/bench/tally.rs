@@ -6,6 +6,7 @@ use super::{
 };
 use crate::wire::{Flags, Header};
 use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
 
 /// Latencies are held from a nanosecond to two minutes; longer than any time-out.
 const LONGEST_NS: u64 = 120_000_000_000;
@@ -45,8 +46,8 @@ pub struct Tally {
     pub latency: Histogram<u64>,
     /// How late queries left, in nanoseconds: the generator's own share.
     pub lateness: Histogram<u64>,
-    /// Some wrong answers, in words.
-    pub examples: Vec<String>,
+    /// A wrong answer to each of some questions, by its place in the list, in words.
+    pub examples: BTreeMap<usize, String>,
     /// Parts of the run, by when queries should have left.
     pub slices: Vec<Slice>,
     slice_ns: u64,
@@ -96,7 +97,7 @@ impl Tally {
             kinds: [0; 6],
             latency: whole.clone(),
             lateness: whole,
-            examples: vec![],
+            examples: BTreeMap::new(),
             slices: vec![slice; slices.max(1)],
             slice_ns: slice_ns.max(1),
         }
@@ -150,11 +151,12 @@ impl Tally {
                 let right = answer
                     .as_ref()
                     .is_some_and(|answer| expected.allows(question.qtype, answer));
-                if !right && self.examples.len() < EXAMPLES {
+                let known = self.examples.contains_key(&pick.question);
+                if !right && !known && self.examples.len() < EXAMPLES {
                     let was = answer.map_or_else(|| "malformed".to_owned(), |it| it.to_string());
                     let text = question.text();
-                    self.examples
-                        .push(format!("{text}: expected {expected}, was {was}"));
+                    let example = format!("{text}: expected {expected}, was {was}");
+                    self.examples.insert(pick.question, example);
                 }
                 !right
             }
@@ -191,9 +193,11 @@ impl Tally {
         }
         self.latency.add(&other.latency).expect("the same bounds");
         self.lateness.add(&other.lateness).expect("the same bounds");
-        let room = EXAMPLES.saturating_sub(self.examples.len());
-        self.examples
-            .extend(other.examples.iter().take(room).cloned());
+        for (question, example) in &other.examples {
+            if self.examples.len() < EXAMPLES {
+                self.examples.insert(*question, example.clone());
+            }
+        }
         for (to, from) in self.slices.iter_mut().zip(&other.slices) {
             to.sent += from.sent;
             to.answered += from.answered;

@@ -159,7 +159,7 @@ pub struct Resolve {
     #[arg(required = true, value_name = "NAME")]
     pub name: Vec<String>,
 
-    /// What the C library is told: servers, search list, ndots, timeout, attempts
+    /// What the C library is told: servers, search list, options
     #[arg(long, value_name = "FILE", default_value = "/etc/resolv.conf")]
     pub resolv_conf: PathBuf,
 

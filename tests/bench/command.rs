@@ -11,14 +11,28 @@ use std::{
 };
 use tiny_skia::{ColorU8, Pixmap};
 
-fn bench(arguments: &[&str]) -> Command {
+pub(crate) fn bench(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
     command.env_clear().args(["bench", "load"]).args(arguments);
     command
 }
 
-fn text(octets: &[u8]) -> String {
+pub(crate) fn text(octets: &[u8]) -> String {
     String::from_utf8(octets.to_vec()).unwrap()
+}
+
+/// How many pixels have the colours of a picture of ours.
+pub(crate) fn colours(drawn: &Pixmap) -> [(&'static str, usize); 3] {
+    [
+        ("paper", [255, 255, 255]),
+        ("letters", [0, 0, 0]),
+        ("a line", [0x00, 0x72, 0xb2]),
+    ]
+    .map(|(what, [red, green, blue])| {
+        let wanted = ColorU8::from_rgba(red, green, blue, 255).premultiply();
+        let count = drawn.pixels().iter().filter(|it| **it == wanted).count();
+        (what, count)
+    })
 }
 
 fn failure(arguments: &[&str]) -> String {
@@ -92,13 +106,7 @@ fn a_run_prints_a_table_and_writes_json_csv_and_histograms() {
     // Three charts with legends of one, two and two lines, each pixel twice as fine.
     let height = 2 * (3 * 340 + 5 * 16 + 3 * 10);
     assert_eq!((drawn.width(), drawn.height()), (2 * 760, height));
-    for (what, [red, green, blue]) in [
-        ("paper", [255, 255, 255]),
-        ("letters", [0, 0, 0]),
-        ("a line", [0x00, 0x72, 0xb2]),
-    ] {
-        let wanted = ColorU8::from_rgba(red, green, blue, 255).premultiply();
-        let count = drawn.pixels().iter().filter(|it| **it == wanted).count();
+    for (what, count) in colours(&drawn) {
         assert!(count > 1000, "{what}: {count} pixels");
     }
     let page = fs::read_to_string(html).unwrap();
@@ -144,6 +152,10 @@ fn two_reports_are_compared_and_drawn_on_one_page() {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(
+        said.contains("\nlater 127.") && said.contains(" from earlier 127."),
+        "{said}"
+    );
+    assert!(
         said.contains(": p50 ") && said.contains(" (95 %: "),
         "{said}"
     );
@@ -187,7 +199,7 @@ fn names_are_looked_up_through_the_search_list() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let said = text(&output.stdout);
-    assert!(said.contains("FAILED Glibc: p50>0us: it was "), "{said}");
+    assert!(said.contains("FAILED glibc: p50>0us: it was "), "{said}");
     assert!(!said.contains("not_found>0"), "{said}");
     assert!(
         said.starts_with("50 names: 50 found, 0 not found, 0 failed"),
@@ -288,6 +300,7 @@ fn there_are_man_pages_and_completions_for_every_command() {
         "gapless-serve",
         "gapless-bench-load",
         "gapless-bench-resolve",
+        "gapless-completions",
     ] {
         let page = fs::read_to_string(directory.path().join(format!("{page}.1"))).unwrap();
         assert!(page.contains(".SH NAME"), "{page}");
@@ -319,6 +332,17 @@ fn bad_input_is_refused_with_what_was_expected() {
     let tcp = format!("tcp://{closed}");
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
+    let known = KnownServer::start(|_, _| Act::After(Duration::ZERO));
+    let load = [
+        "--server",
+        &known.address.to_string(),
+        "--name",
+        "a.example",
+    ];
+    let fast = ["--duration", "100ms", "--json", "/nonexistent/report.json"];
+    let Output { status, stdout, .. } = bench(&load).args(fast).output().unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(text(&stdout).contains(" positive"), "the report remains");
     let name = ["--name", "a.example"];
     for (arguments, expected) in [
         (vec!["--server", &closed], "nobody listens there over UDP"),

@@ -8,6 +8,9 @@
 
 mod accuracy;
 mod command;
+mod deployed;
+mod libraries;
+mod seen;
 mod server;
 mod transports;
 

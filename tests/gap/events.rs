@@ -5,6 +5,7 @@ use crate::{
     cluster::{self, ENDPOINTS, HEADLESS, SERVICES},
     control_plane::poll,
     resolvers::{Buckets, Gapless},
+    support::machine_time,
 };
 use std::{fs, time::Duration};
 use tempfile::TempDir;
@@ -87,7 +88,7 @@ async fn changed_all_the_time(endpoints: usize) -> Vec<Round> {
             api_server.apply(slice);
         }
         let per_second = EVENTS_OF_A_ROUND as f64 / began.elapsed().as_secs_f64();
-        let (all, stolen) = machine_time();
+        let [all, stolen] = machine_time();
         let after = poll("every change is answered", async || {
             let now = gapless.metrics().await.answerable();
             (now.since(&before).count() >= EVENTS_OF_A_ROUND as u64)
@@ -98,18 +99,10 @@ async fn changed_all_the_time(endpoints: usize) -> Vec<Round> {
         rounds.push(Round {
             answerable: after.since(&before),
             per_second,
-            stolen: (stolen - machine.1) as f64 / (all - machine.0) as f64,
+            stolen: (stolen - machine[1]) as f64 / (all - machine[0]) as f64,
         });
         before = after;
         api_server.compact();
     }
     rounds
-}
-
-/// Ticks of all processors since the start, and those of them that the host gave to others: `/proc/stat`.
-fn machine_time() -> (u64, u64) {
-    let stat = fs::read_to_string("/proc/stat").unwrap();
-    let ticks = stat.lines().next().unwrap().split_whitespace().skip(1);
-    let ticks: Vec<u64> = ticks.map(|it| it.parse().unwrap()).collect();
-    (ticks[..8].iter().sum(), ticks[7])
 }

@@ -90,6 +90,7 @@ pub(super) async fn gap(flags: &Gap) -> anyhow::Result<ExitCode> {
         () = on_interrupt(&interrupt) => unreachable!("it waits for the run's end"),
         () = following => unreachable!("it waits for the run's end, too"),
     };
+    print(&output::gap(&measured));
     let picture = || output::gap_picture(&measured);
     put(&flags.json, || output::gap_json(&measured).into())?;
     put(&flags.prometheus, || {
@@ -97,7 +98,6 @@ pub(super) async fn gap(flags: &Gap) -> anyhow::Result<ExitCode> {
     })?;
     put(&flags.svg, || picture().svg().into())?;
     put(&flags.png, || picture().png())?;
-    print(&output::gap(&measured));
     let interrupted = interrupt.is_cancelled();
     Ok(verdict(&flags.fail, &measured, interrupted))
 }

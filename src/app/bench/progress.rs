@@ -1,7 +1,10 @@
 //! How far a run is, on standard error: a bar on a terminal, a line every ten seconds elsewhere.
 
-use crate::bench::{load::Live, output::time};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::{
+    bench::{load::Live, output::time},
+    lifecycle::Drain,
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::{IsTerminal as _, stderr},
     sync::atomic::Ordering,
@@ -43,8 +46,8 @@ impl Progress {
         Self { servers, bar }
     }
 
-    /// Shows it, for ever.
-    pub(super) async fn show(&self, live: &Live) {
+    /// Shows it until the run is stopped, and then waits for ever.
+    pub(super) async fn show(&self, live: &Live, stop: &Drain) {
         let began = Instant::now();
         let every = if self.bar.is_some() {
             BAR_EVERY
@@ -55,7 +58,10 @@ impl Progress {
         let mut before = vec![0; self.servers.len()];
         ticks.tick().await;
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
             let servers = self.servers.iter().zip(live.servers()).zip(&mut before);
             let lines = servers.map(|((name, live), before)| {
                 let get = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
@@ -82,13 +88,19 @@ impl Progress {
                 }),
             }
         }
+        if let Some(bar) = &self.bar {
+            // The terminal has echoed `^C` into it: it can no longer be drawn over, and stays.
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+            line_to_stderr("");
+        }
+        std::future::pending().await
     }
 
     /// A line that stays.
     pub(super) fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.println(line),
-            None => line_to_stderr(line),
+            Some(bar) if !bar.is_hidden() => bar.println(line),
+            _ => line_to_stderr(line),
         }
     }
 

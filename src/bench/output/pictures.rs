@@ -129,7 +129,7 @@ fn page(title: &str, reports: &[(&str, &Report)], differences: &[Difference]) ->
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n<style>\
          body{{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}}\
-         table{{border-collapse:collapse;margin:1em 0}}td,th{{border:1px solid #ccc;padding:.3em .6em;text-align:right;white-space:nowrap}}\
+         table{{border-collapse:collapse;margin:1em 0;font-size:.85em}}.wide{{overflow-x:auto}}td,th{{border:1px solid #ccc;padding:.3em .6em;text-align:right;white-space:nowrap}}\
          td:first-child,th:first-child{{text-align:left}}.limit{{background:#fdd;padding:.6em}}svg{{max-width:100%;height:auto}}\
          </style></head><body>\n<h1>{title}</h1>\n"
     );
@@ -158,7 +158,7 @@ fn page(title: &str, reports: &[(&str, &Report)], differences: &[Difference]) ->
             ));
         }
     }
-    put(format_args!("<table><tr>"));
+    put(format_args!("<div class=\"wide\"><table><tr>"));
     for head in [
         "server",
         "answers/s",
@@ -197,7 +197,7 @@ fn page(title: &str, reports: &[(&str, &Report)], differences: &[Difference]) ->
             times.map(time).join("</td><td>")
         ));
     }
-    put(format_args!("</table>\n"));
+    put(format_args!("</table></div>\n"));
     if !differences.is_empty() {
         put(format_args!(
             "<h2>Differences</h2>\n<pre>{}</pre>\n",

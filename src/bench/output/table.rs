@@ -119,7 +119,7 @@ pub fn resolved(resolved: &Resolved) -> String {
     let Resolved { names, latency, .. } = resolved;
     let share = |count: u64| format!("{:.2} %", count as f64 * 100.0 / (*names).max(1) as f64);
     let mut text = format!(
-        "{names} names: {} found, {} not found, {} failed; {:?} by {}\n",
+        "{names} names: {} found, {} not found, {} failed; {} by {}\n",
         resolved.found,
         resolved.not_found,
         resolved.failed,

@@ -1,5 +1,6 @@
-//! A resolv.conf as the C library reads it: the servers, search list, `ndots`, `timeout` and `attempts`. It opens no file.
+//! A resolv.conf as the C library reads it: the servers, search list and options. It opens no file.
 
+use super::Library;
 use crate::wire::NameKey;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -7,7 +8,7 @@ use std::{
 };
 
 /// Servers that the C libraries use (resolv.conf(5), MAXNS).
-const SERVERS_MAX: usize = 3;
+pub const SERVERS_MAX: usize = 3;
 
 /// What a C library is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Conf {
     pub timeout: Duration,
     /// How often all of them are asked.
     pub attempts: u32,
+    /// Options without a value, as they are written.
+    pub words: Vec<String>,
 }
 
 /// Why names cannot be looked up by it.
@@ -36,15 +39,16 @@ pub enum BadConf {
 }
 
 impl Conf {
-    /// Reads it. As the libraries do, it passes over what it does not know, takes the last search list, and bounds `ndots` by 15,
-    /// `timeout` by 30 s and `attempts` by 5.
-    pub fn parse(text: &str) -> Result<Self, BadConf> {
+    /// Reads it. As the libraries do, it passes over what it does not know, takes the last search list, and bounds `ndots`,
+    /// `timeout` and `attempts`.
+    pub fn parse(text: &str, library: Library) -> Result<Self, BadConf> {
         let mut conf = Self {
             servers: vec![],
             search: vec![],
             ndots: 1,
             timeout: Duration::from_secs(5),
             attempts: 2,
+            words: vec![],
         };
         for (n, line) in text.lines().enumerate() {
             if line.starts_with(['#', ';']) {
@@ -64,7 +68,7 @@ impl Conf {
                         known.map_err(|error| BadConf::Search(n + 1, error.to_string()))?;
                     }
                 }
-                Some("options") => words.for_each(|word| conf.option(word)),
+                Some("options") => words.for_each(|word| conf.option(word, library)),
                 _ => {}
             }
         }
@@ -74,8 +78,18 @@ impl Conf {
         }
     }
 
-    fn option(&mut self, word: &str) {
+    /// Is there this option without a value?
+    pub fn has(&self, option: &str) -> bool {
+        self.words.iter().any(|word| word == option)
+    }
+
+    fn option(&mut self, word: &str, library: Library) {
+        let (timeout_max, attempts_max) = match library {
+            Library::Glibc => (30, 5),
+            Library::Musl => (60, 10),
+        };
         let Some((key, value)) = word.split_once(':') else {
+            self.words.push(word.to_owned());
             return;
         };
         let Ok(value) = value.parse::<u32>() else {
@@ -83,8 +97,8 @@ impl Conf {
         };
         match key {
             "ndots" => self.ndots = value.min(15) as usize,
-            "timeout" => self.timeout = Duration::from_secs(value.clamp(1, 30).into()),
-            "attempts" => self.attempts = value.clamp(1, 5),
+            "timeout" => self.timeout = Duration::from_secs(value.clamp(1, timeout_max).into()),
+            "attempts" => self.attempts = value.clamp(1, attempts_max),
             _ => {}
         }
     }
@@ -99,13 +113,18 @@ mod tests {
         let conf = Conf::parse(
             "nameserver 10.96.0.10\nsearch old.example\nsearch default.svc.cluster.local svc.cluster.local cluster.local\n\
              options ndots:5 timeout:2 edns0 attempts:99\nnameserver x\n",
+            Library::Glibc,
         )
         .unwrap();
         assert_eq!(conf.servers, ["10.96.0.10:53".parse().unwrap()]);
         assert_eq!((conf.search.len(), conf.ndots, conf.attempts), (3, 5, 5));
+        assert!(conf.has("edns0"));
         assert_eq!(conf.timeout, Duration::from_secs(2));
-        assert_eq!(Conf::parse("search a\n"), Err(BadConf::NoServer));
-        let error = Conf::parse("nameserver ::1\nsearch a..b\n").unwrap_err();
+        assert_eq!(
+            Conf::parse("search a\n", Library::Glibc),
+            Err(BadConf::NoServer)
+        );
+        let error = Conf::parse("nameserver ::1\nsearch a..b\n", Library::Musl).unwrap_err();
         assert!(error.to_string().starts_with("line 2: `a..b`"), "{error}");
     }
 }
