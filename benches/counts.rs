@@ -17,11 +17,7 @@ mod counting;
 mod support;
 
 use counting::HELD;
-use gapless::{
-    index::{EndpointNames, Index, Options, Ttl},
-    model::{Change, Object, Source},
-    wire::NameKey,
-};
+use gapless::model::{Change, Source};
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -29,7 +25,7 @@ use std::{
     process::{Command, ExitCode},
     sync::atomic::Ordering::Relaxed,
 };
-use support::{QUESTIONS, Questions, service, slice};
+use support::{QUESTIONS, Questions, listed, slice};
 
 /// Headless services and endpoints of each, of which one endpoint changes.
 const CHANGES: [(&str, [usize; 2]); 3] = [
@@ -161,7 +157,7 @@ fn instructions(what: &str, rounds: u64) -> u64 {
 
 fn run(what: &str, rounds: usize) {
     if let Some((_, [services, endpoints])) = CHANGES.iter().find(|(name, _)| *name == what) {
-        let mut index = index(*services, *endpoints);
+        let (mut index, _) = listed(*services, *services, *endpoints);
         let changes = 2 * CHANGE_ROUNDS;
         let changed: Vec<_> = (0..changes)
             .map(|round| slice(round % services, *endpoints, round + 1))
@@ -184,34 +180,10 @@ fn run(what: &str, rounds: usize) {
 fn bytes_of_an_endpoint() -> u64 {
     let of = |endpoints| {
         let before = HELD.load(Relaxed);
-        let index = index(150, endpoints);
+        let index = listed(150, 150, endpoints);
         let held = HELD.load(Relaxed) - before;
         drop(index);
         held
     };
     ((of(100) - of(0)) / (150 * 100)) as u64
-}
-
-/// A synced index of headless services.
-fn index(services: usize, endpoints: usize) -> Index {
-    let (mut index, _) = Index::new(Options {
-        zone: NameKey::from_text("cluster.local").unwrap(),
-        ttl: Ttl::default(),
-        endpoint_names: EndpointNames::Hostname,
-        cluster_ip_endpoints: false,
-        sources: vec![Source::Services, Source::EndpointSlices],
-        staleness: None,
-    });
-    let list = |source, object: &dyn Fn(usize) -> Object| {
-        index.apply(Change::ListStarted(source));
-        for n in 0..services {
-            index.apply(Change::Apply(source, object(n)));
-        }
-        index.apply(Change::ListDone(source));
-    };
-    let mut list = list;
-    list(Source::Services, &|n| service(n, true));
-    list(Source::EndpointSlices, &|n| slice(n, endpoints, 0));
-    index.publish(1);
-    index
 }

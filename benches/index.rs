@@ -13,16 +13,12 @@ mod counting;
 mod support;
 
 use counting::HELD;
-use gapless::{
-    index::{EndpointNames, Index, Options, Ttl},
-    model::{Change, Source},
-    wire::NameKey,
-};
+use gapless::model::{Change, Source};
 use std::{
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
-use support::{service, slice};
+use support::slice;
 
 fn main() {
     println!(
@@ -41,33 +37,7 @@ fn main() {
 fn measure(services: usize, headless: usize, endpoints: usize) {
     let before = HELD.load(Relaxed);
     let started = Instant::now();
-    let (mut index, reader) = Index::new(Options {
-        zone: NameKey::from_text("cluster.local").unwrap(),
-        ttl: Ttl::default(),
-        endpoint_names: EndpointNames::Hostname,
-        cluster_ip_endpoints: false,
-        sources: vec![Source::Services, Source::EndpointSlices],
-        staleness: None,
-    });
-    for source in [Source::Services, Source::EndpointSlices] {
-        index.apply(Change::ListStarted(source));
-        for n in 0..if source == Source::Services {
-            services
-        } else {
-            headless
-        } {
-            let object = match source {
-                Source::Services => service(n, n < headless),
-                _ => slice(n, endpoints, 0),
-            };
-            index.apply(Change::Apply(source, object));
-            if n % 1000 == 999 {
-                index.publish(1);
-            }
-        }
-        index.apply(Change::ListDone(source));
-    }
-    index.publish(1);
+    let (mut index, reader) = support::listed(services, headless, endpoints);
     let listed = started.elapsed();
     let held = HELD.load(Relaxed) - before;
     let mut times: Vec<Duration> = (1..=500)

@@ -13,9 +13,11 @@ use fixtures::upstream::FakeUpstream;
 use gapless::{
     engine::{Asked, Engine, Now, Recent},
     forward,
+    index::{Index, Options, Reader},
     metrics::Transport,
     model::{
-        Endpoint, EndpointSlice, Label, Object, ObjectKey, Port, Protocol, Service, ServiceKind,
+        Change, Endpoint, EndpointSlice, Label, Object, ObjectKey, Port, Protocol, Service,
+        ServiceKind, Source,
     },
     wire::NameKey,
 };
@@ -71,7 +73,7 @@ fn label(text: &str) -> Label {
     Label::new(text).unwrap()
 }
 
-fn namespace(n: usize) -> String {
+pub fn namespace(n: usize) -> String {
     format!("team-{}", n % 200)
 }
 
@@ -81,6 +83,30 @@ pub fn objects(services: usize, headless: usize, endpoints: usize) -> Vec<Object
     let namespaces = (0..200).map(|n| Object::Namespace(ObjectKey::new("", &namespace(n))));
     let services = (0..services).map(|n| service(n, n < headless));
     namespaces.chain(services).chain(slices).collect()
+}
+
+/// A synced index of so many services, the first of them headless with so many endpoints each, listed in batches as a feed's are.
+pub fn listed(services: usize, headless: usize, endpoints: usize) -> (Index, Reader) {
+    let (mut index, reader) = Index::new(Options {
+        sources: vec![Source::Services, Source::EndpointSlices],
+        ..fixtures::engine::index_options()
+    });
+    let mut list = |source, count: usize, object: &dyn Fn(usize) -> Object| {
+        index.apply(Change::ListStarted(source));
+        for n in 0..count {
+            index.apply(Change::Apply(source, object(n)));
+            if n % 256 == 255 {
+                index.publish(1);
+            }
+        }
+        index.apply(Change::ListDone(source));
+    };
+    list(Source::Services, services, &|n| service(n, n < headless));
+    list(Source::EndpointSlices, headless, &|n| {
+        slice(n, endpoints, 0)
+    });
+    index.publish(1);
+    (index, reader)
 }
 
 /// What an engine is asked, in turn.
@@ -201,7 +227,7 @@ impl Questions {
     }
 }
 
-fn asked(packet: &[u8], rotation: usize) -> Asked<'_> {
+pub fn asked(packet: &[u8], rotation: usize) -> Asked<'_> {
     Asked {
         packet,
         client: (Ipv4Addr::LOCALHOST, 5353).into(),
@@ -211,7 +237,7 @@ fn asked(packet: &[u8], rotation: usize) -> Asked<'_> {
     }
 }
 
-fn query(name: &str, rtype: u8) -> Vec<u8> {
+pub fn query(name: &str, rtype: u8) -> Vec<u8> {
     let mut packet = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0".to_vec();
     packet.extend_from_slice(NameKey::from_text(name).unwrap().as_bytes());
     packet.extend_from_slice(&[0, rtype, 0, 1]);
@@ -246,6 +272,6 @@ fn holding(names: &[(String, u8)], packets: &[Vec<u8>]) -> (Engine, Instant) {
 }
 
 #[allow(clippy::disallowed_methods, reason = "an Instant has no other source")]
-fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }

@@ -28,7 +28,7 @@ pub async fn start(endpoints: usize) -> ApiServer {
     api_server
 }
 
-fn service(name: &str, address: &str) -> Value {
+pub fn service(name: &str, address: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
         "spec": {"type": "ClusterIP", "clusterIP": address, "clusterIPs": [address],
             "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}})

@@ -127,6 +127,34 @@ struct Happened {
     key: Option<Key>,
     before: Option<Arc<Value>>,
     after: Option<Arc<Value>>,
+    /// What watches are told that had the object and still have it, or have it no longer, if that was made before.
+    line: Option<Bytes>,
+}
+
+/// A change of an object that exists, with all that takes time done before it is due.
+pub(crate) struct Prepared {
+    version: u64,
+    key: Key,
+    after: Option<Arc<Value>>,
+    line: Bytes,
+}
+
+impl Cluster {
+    /// The next version's change: an object as it is then, or its end.
+    fn happen(&mut self, key: Key, after: Option<Arc<Value>>, line: Option<Bytes>) {
+        self.version += 1;
+        let before = match &after {
+            Some(after) => self.objects.insert(key.clone(), Arc::clone(after)),
+            None => Some(self.objects.remove(&key).expect("the object exists")),
+        };
+        self.history.push(Happened {
+            version: self.version,
+            key: Some(key),
+            before,
+            after,
+            line,
+        });
+    }
 }
 
 impl ApiServer {
@@ -176,37 +204,41 @@ impl ApiServer {
     /// Creates the object or replaces it.
     pub(crate) fn apply(&self, object: &Value) {
         let mut cluster = self.cluster();
-        let key = key_of(object);
-        cluster.version += 1;
-        let version = cluster.version;
-        let mut object = object.clone();
-        object["metadata"]["resourceVersion"] = version.to_string().into();
-        let object = Arc::new(object);
-        let before = cluster.objects.insert(key.clone(), object.clone());
-        cluster.history.push(Happened {
-            version,
-            key: Some(key),
-            before,
-            after: Some(object),
-        });
+        let object = with_version(object.clone(), cluster.version + 1);
+        cluster.happen(key_of(&object), Some(Arc::new(object)), None);
         drop(cluster);
         self.shared.tick();
     }
 
     /// Deletes the object of that kind's plural, namespace and name.
     pub(crate) fn delete(&self, plural: &str, namespace: &str, name: &str) {
-        let mut cluster = self.cluster();
         let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
-        let mut before = cluster.objects.remove(&key).expect("the object exists");
-        cluster.version += 1;
-        let version = cluster.version;
-        Arc::make_mut(&mut before)["metadata"]["resourceVersion"] = version.to_string().into();
-        cluster.history.push(Happened {
-            version,
-            key: Some(key),
-            before: Some(before),
-            after: None,
+        self.cluster().happen(key, None, None);
+        self.shared.tick();
+    }
+
+    /// Makes the next changes: objects that exist, as they will be, or (`are_gone`) as they are told of when they are gone.
+    /// Each is to be given to [`Self::happen`], in this order, before anything else changes.
+    pub(crate) fn prepare(&self, objects: Vec<Value>, are_gone: bool) -> Vec<Prepared> {
+        let versions = self.cluster().version + 1..;
+        let prepared = objects.into_iter().zip(versions).map(|(object, version)| {
+            let object = with_version(object, version);
+            let kind = if are_gone { "DELETED" } else { "MODIFIED" };
+            Prepared {
+                version,
+                key: key_of(&object),
+                line: line(kind, &object),
+                after: (!are_gone).then(|| Arc::new(object)),
+            }
         });
+        prepared.collect()
+    }
+
+    /// What was prepared happens.
+    pub(crate) fn happen(&self, prepared: Prepared) {
+        let mut cluster = self.cluster();
+        assert_eq!(prepared.version, cluster.version + 1, "in order");
+        cluster.happen(prepared.key, prepared.after, Some(prepared.line));
         drop(cluster);
         self.shared.tick();
     }
@@ -277,6 +309,7 @@ impl ApiServer {
             key: None,
             before: None,
             after: None,
+            line: None,
         });
         drop(cluster);
         self.shared.tick();
@@ -357,6 +390,11 @@ fn key_of(object: &Value) -> Key {
         text(&metadata["namespace"]),
         text(&metadata["name"]),
     )
+}
+
+fn with_version(mut object: Value, version: u64) -> Value {
+    object["metadata"]["resourceVersion"] = version.to_string().into();
+    object
 }
 
 type Parameters = BTreeMap<String, String>;
@@ -643,10 +681,11 @@ impl Cursor {
         match (before, happened.after.as_ref().filter(selected)) {
             (None, None) => None,
             (None, Some(after)) => Some(line("ADDED", after)),
+            // Made before, it is of an object that stays selected, or goes altogether.
+            (Some(_), _) if happened.line.is_some() => happened.line.clone(),
             (Some(_), Some(after)) => Some(line("MODIFIED", after)),
             (Some(before), None) => {
-                let mut last = Value::clone(before);
-                last["metadata"]["resourceVersion"] = happened.version.to_string().into();
+                let last = with_version(Value::clone(before), happened.version);
                 Some(line("DELETED", &last))
             }
         }

@@ -21,7 +21,14 @@ pub struct Batch {
     pub lengths: [usize; SLOTS],
     names: [[u8; NAME]; SLOTS],
     name_lengths: [libc::socklen_t; SLOTS],
+    /// What the kernel says beside each datagram: nothing but when it came, if it was told to note that.
+    beside: [Beside; SLOTS],
 }
+
+/// Room for a control message with a time.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Beside(libc::cmsghdr, libc::timespec);
 
 impl Default for Batch {
     fn default() -> Self {
@@ -30,6 +37,8 @@ impl Default for Batch {
             lengths: [0; SLOTS],
             names: [[0; NAME]; SLOTS],
             name_lengths: [0; SLOTS],
+            // SAFETY: for these plain C structures, zeros mean "nothing".
+            beside: unsafe { mem::zeroed() },
         }
     }
 }
@@ -46,6 +55,8 @@ impl Batch {
             message.msg_hdr.msg_iovlen = 1;
             message.msg_hdr.msg_name = self.names[n].as_mut_ptr().cast();
             message.msg_hdr.msg_namelen = NAME as _;
+            message.msg_hdr.msg_control = (&raw mut self.beside[n]).cast();
+            message.msg_hdr.msg_controllen = size_of::<Beside>() as _;
         }
         // SAFETY: every message points to buffers of the lengths given, which outlive the call.
         let count = unsafe {
@@ -63,6 +74,12 @@ impl Batch {
             self.name_lengths[n] = message.msg_hdr.msg_namelen;
         }
         count
+    }
+
+    /// When the Nth datagram came, since 1970, if its socket is one that [notes](note_arrivals) that.
+    pub fn arrived(&self, n: usize) -> Duration {
+        let Beside(_, time) = self.beside[n];
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
 
     /// Sends the first `count` packets back to where they came from.
@@ -123,13 +140,22 @@ pub fn send_alike(socket: &UdpSocket, all: &[u8], length: usize) -> bool {
 
 /// Room in the kernel for what a socket has received, in octets; the kernel gives what it allows.
 pub fn set_receive_buffer(socket: &UdpSocket, octets: libc::c_int) {
+    set(socket, libc::SO_RCVBUF, octets);
+}
+
+/// From now on the kernel notes when each datagram comes (SO_TIMESTAMPNS, socket(7)).
+pub fn note_arrivals(socket: &UdpSocket) {
+    set(socket, libc::SO_TIMESTAMPNS, 1);
+}
+
+fn set(socket: &UdpSocket, option: libc::c_int, value: libc::c_int) {
     // SAFETY: the option's value is a live int of the length given.
     unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_RCVBUF,
-            (&raw const octets).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as _,
         )
     };

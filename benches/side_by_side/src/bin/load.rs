@@ -2,22 +2,23 @@
 //! took, and what they cost the server.
 //!
 //! ```text
-//! load --server 127.0.0.1:53 --names FILE [--pid N] [--seconds 2] [--warm 0.5] [--rate 0] [--window 192] [--tcp CONNECTIONS] [--unique]
+//! load --server 127.0.0.1:53 --names FILE [--pid N] [--seconds 2] [--warm 0.5] [--rate 0] [--window 192] [--tcp CONNECTIONS] [--unique] [--served]
 //! ```
 //!
 //! Each line of the file is a name and a type (A, AAAA, SRV, PTR). With `--unique`, the first eight octets of each name become a number that
 //! counts up. Without a rate there are always `window` questions under way, by TCP one for each connection; with one, a question's time begins
-//! when it is due, whether it could be sent then or not. Printed is one line of figures: answers a second, user µs and system µs of an answer,
+//! when it is due, whether it could be sent then or not; with `--served` when it is sent, and it ends when the kernel has the answer, so that what
+//! holds up this program, which may share its core, is no part of it. Printed is one line of figures: answers a second, user µs and system µs of an answer,
 //! 50 %, 99 % and 99.9 % of the times in µs, resident KiB, answers, questions lost, answers that are SERVFAIL or REFUSED or cut, NXDOMAINs.
 
-use side_by_side::{Batch, Readable, SLOTS, send_alike, set_receive_buffer, used};
+use side_by_side::{Batch, Readable, SLOTS, note_arrivals, send_alike, set_receive_buffer, used};
 use std::{
     collections::{BTreeMap, VecDeque},
     env, fs,
     io::{ErrorKind, Read as _, Write as _},
     net::{TcpStream, UdpSocket},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Questions of one send without a rate.
@@ -45,6 +46,7 @@ fn main() {
         server: options["--server"].clone(),
         runs: runs(&file),
         unique: options.contains_key("--unique").then_some(first_number()),
+        served: options.contains_key("--served"),
         rate: number("--rate", 0.0),
         window: number("--window", 192.0) as usize,
         warm: Duration::from_secs_f64(number("--warm", 0.5)),
@@ -62,8 +64,12 @@ fn main() {
 
 /// Where names that nobody has asked for begin.
 fn first_number() -> u32 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.expect("after 1970").as_millis() as u32
+    since_1970().as_millis() as u32
+}
+
+fn since_1970() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("after 1970")
 }
 
 /// Questions of the same length stand together, in an order that has nothing to do with the file's.
@@ -115,6 +121,7 @@ struct Load {
     server: String,
     runs: Vec<Vec<Vec<u8>>>,
     unique: Option<u32>,
+    served: bool,
     rate: f64,
     window: usize,
     warm: Duration,
@@ -232,6 +239,9 @@ impl Load {
                 socket.connect(&self.server).expect("an address");
                 socket.set_nonblocking(true).expect("a socket");
                 set_receive_buffer(&socket, 4 << 20);
+                if self.served {
+                    note_arrivals(&socket);
+                }
                 Lane {
                     socket,
                     asked: vec![None; 1 << 16],
@@ -259,10 +269,10 @@ impl Load {
                 for _ in sent..due.min(sent + 8) {
                     turn = (turn + 1) % lanes.len();
                     let lane = &mut lanes[turn];
-                    let at = began + Duration::from_secs_f64(sent as f64 / self.rate);
+                    let due = began + Duration::from_secs_f64(sent as f64 / self.rate);
                     buffer.clear();
                     self.question(lane.id, &mut buffer);
-                    lane.ask(at);
+                    lane.ask(if self.served { Instant::now() } else { due });
                     drop(lane.socket.send(&buffer));
                     sent += 1;
                 }
@@ -293,16 +303,20 @@ impl Load {
         let mut count = SLOTS;
         while count == SLOTS {
             count = batch.receive(&lane.socket);
-            let now = Instant::now();
+            let (now, now_since_1970) = (Instant::now(), since_1970());
             if count > 0 {
                 lane.heard = now;
             }
-            for packet in &batch.packets[..count] {
+            for (n, packet) in batch.packets[..count].iter().enumerate() {
                 let id = u16::from_be_bytes([packet[0], packet[1]]);
                 if let Some(asked) = lane.asked[usize::from(id)].take() {
                     lane.open -= 1;
+                    let came = match self.served {
+                        true => now - now_since_1970.saturating_sub(batch.arrived(n)),
+                        false => now,
+                    };
                     self.figures
-                        .answer(&packet[2..4], now.saturating_duration_since(asked));
+                        .answer(&packet[2..4], came.saturating_duration_since(asked));
                 }
             }
             if lane.open > 0 && now > lane.heard + LOST_AFTER {
