@@ -237,8 +237,7 @@ impl<N: Network> Resolver<'_, N> {
                 }
                 if matches!(reply.rcode, SERVFAIL | NOTIMP | REFUSED) || reply.referral {
                     match is_first {
-                        // In turns the other query is not sent any more, and waited for all the same.
-                        true if count > 1 => said[reply.nth] = true,
+                        true if count > 1 && !self.single => said[reply.nth] = true,
                         true => {
                             asking.close();
                             return Got::Nothing;

@@ -200,3 +200,17 @@ async fn servfail_goes_to_the_next_server_at_glibc_and_is_asked_again_at_musl() 
     // Two times two queries to two servers, and four of them again each time; no failure ends the wait.
     assert_eq!(musl, (Outcome::Failed, 16, 5000));
 }
+
+#[tokio::test(start_paused = true)]
+async fn in_single_requests_servfail_for_one_goes_to_the_next_server_at_once() {
+    let world = World::new(|_, server, _, _| {
+        Some(match server {
+            1 => Rcode::ServFail,
+            _ => Rcode::NoError,
+        })
+    });
+    let mut conf = conf(2, 0);
+    conf.words = vec!["single-request".to_owned()];
+    let glibc = look("a.b.", &conf, Library::Glibc, world).await;
+    assert_eq!(glibc, (Outcome::Found, 3, 3));
+}
