@@ -75,7 +75,7 @@ impl Options {
     /// would keep kube-proxy from them.
     fn set(&self, addresses: &BTreeSet<IpAddr>) -> io::Result<()> {
         let mut links = Links::open()?;
-        let mut rules = Notrack::open()?;
+        let mut rules = open_rules()?;
         let link = links.ensure(&self.interface, &self.kind)?;
         let there = links.addresses(&link)?;
         let kept: BTreeSet<_> = addresses.intersection(&there).copied().collect();
@@ -88,7 +88,7 @@ impl Options {
 
     /// Leaves nothing.
     pub fn down(&self) -> io::Result<()> {
-        Notrack::open()?.remove().map_err(of_rules)?;
+        open_rules()?.remove().map_err(of_rules)?;
         Links::open()?.remove(&self.interface)
     }
 
@@ -106,10 +106,15 @@ impl Options {
             interface: self.interface.clone(),
             link: link.map(|link| (link.kind, link.up)),
             addresses,
-            rules: Notrack::open()?.count()?,
+            rules: open_rules()?.count()?,
             wanted: (all, rules),
         })
     }
+}
+
+/// A kernel without netfilter says so here, and of no table.
+fn open_rules() -> io::Result<Notrack> {
+    Notrack::open().map_err(of_rules)
 }
 
 fn of_rules(error: io::Error) -> io::Error {
