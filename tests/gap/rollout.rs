@@ -9,8 +9,11 @@ use crate::{
     stage::{ORDERED, PARALLEL, Stage, hostname, name},
     truth::Turn,
 };
+use gapless::index::FADING;
 use std::time::Duration;
 
+/// What vanishes while it is ready is given for so long: its time, and that of a timer and a publication.
+const FADES: Duration = FADING.saturating_add(Duration::from_millis(10));
 /// A resolver has an answer when it has given it so many times in a row.
 const SETTLED: usize = 20;
 /// What any of the caches remembers for at the most: pods that are deleted over this time meet it at every age.
@@ -213,7 +216,16 @@ async fn ask_while(
     for (n, answers) in by_name(said[0].1.clone(), pods).iter().enumerate() {
         let turns = stage.truth.turns(&hostname(set, n));
         for answer in answers {
-            let has = |turn: &Turn| known.at(turn.event).is_some_and(|at| at <= answer.asked);
+            let has = |turn: &Turn| {
+                let fades = if turn.address.is_none() {
+                    FADES
+                } else {
+                    Duration::ZERO
+                };
+                known
+                    .at(turn.event)
+                    .is_some_and(|at| at + fades <= answer.asked)
+            };
             // What was true before the last turn that it had is wrong; a later turn it may have had before we saw it.
             let last = turns.iter().rposition(has);
             let allowed = last
