@@ -152,19 +152,28 @@ impl Snapshot {
         for (records, _) in asked {
             black_box(records.map(|records| records.touch()));
         }
+        for (records, _) in asked {
+            black_box(records.map(|records| records.touch_content()));
+        }
+        if asked.iter().any(|(_, host)| host.is_some()) {
+            Self::warm_hosts(asked);
+        }
+    }
+
+    /// The same for the hosts alone, of services that were read.
+    fn warm_hosts(asked: &[(Option<&Arc<ServiceRecords>>, Option<u64>)]) {
         let mut hosts = [None; WARM_AT_ONCE];
         for (slot, (records, host)) in hosts.iter_mut().zip(asked) {
-            black_box(records.map(|records| records.touch_content()));
             *slot = records.zip(*host).and_then(|(records, host)| {
                 let hosts = records.hosts();
                 Some((hosts, hosts.touch_place(host)?))
             });
         }
         let mut runs = [None; WARM_AT_ONCE];
-        for (slot, host) in runs.iter_mut().zip(&hosts[..count]) {
+        for (slot, host) in runs.iter_mut().zip(&hosts[..asked.len()]) {
             *slot = host.and_then(|(hosts, host)| Some((hosts, hosts.touch_host(host)?)));
         }
-        for (hosts, run) in runs[..count].iter().flatten() {
+        for (hosts, run) in runs[..asked.len()].iter().flatten() {
             black_box(hosts.touch_run(*run));
         }
     }
