@@ -3,7 +3,7 @@
 use crate::truth::Mode;
 use gapless::{
     index::Index,
-    model::{Change, Object, ObjectKey, ServiceKind, Source},
+    model::{Change, Endpoint, Object, ObjectKey, ServiceKind, Source},
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -313,7 +313,7 @@ impl Watch {
     }
 }
 
-/// What is kept of an object: the pods of a slice only where they name endpoints.
+/// What is kept of an object: the pods of a slice only where they name endpoints, which stand in the order of their labels.
 fn kept(object: &Object, mode: Mode) -> Object {
     let mut object = object.clone();
     if let Object::EndpointSlice(slice) = &mut object {
@@ -321,6 +321,10 @@ fn kept(object: &Object, mode: Mode) -> Object {
             let named = !mode.pod_names || endpoint.hostname.is_some();
             endpoint.pod.take_if(|_| named);
         }
+        let label = |it: &Endpoint| it.hostname.clone().or_else(|| it.pod.clone());
+        slice
+            .endpoints
+            .sort_by_key(|it| label(it).map(|label| label.as_bytes().to_vec()));
     }
     object
 }
