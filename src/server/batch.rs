@@ -268,4 +268,13 @@ mod tests {
         assert_eq!(replies, [(ends(1), [1].as_slice()), (ends(3), &[3])]);
         assert_eq!(batch.replies(1).count(), 1);
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn short_slices_are_taken_and_leave_a_threads_niceness_as_it_was() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let before = niceness();
+        crate::server::sys::take_short_slices().unwrap();
+        assert_eq!(niceness(), before);
+    }
 }

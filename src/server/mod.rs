@@ -217,6 +217,15 @@ fn socket_for(socket: UdpSocket, batches: bool, may_leave: bool) -> io::Result<A
     Ok(Arc::new(fallback::Plain::new(socket)?))
 }
 
+/// Asks for the calling thread's turn to come soon when it wakes: it answers for microseconds, and waits otherwise. Without it
+/// answers are as right, and later where threads that compute have the same core.
+fn wake_soon() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = sys::take_short_slices() {
+        tracing::debug!(%error, "no short slices for a UDP worker");
+    }
+}
+
 /// Holds warnings about a lossy world down to one a minute.
 #[derive(Debug, Default)]
 struct Seldom(Option<Instant>);

@@ -248,6 +248,31 @@ impl Control {
     }
 }
 
+/// Asks the scheduler to run the calling thread in short slices: it then comes to its turn soon when it wakes beside threads
+/// that compute, and has no more than its share. The slice is the runtime of `sched_setattr`(2), as Linux 6.12 and later read it.
+pub(super) fn take_short_slices() -> io::Result<()> {
+    /// The shortest that the kernel takes.
+    const SLICE_NS: u64 = 100_000;
+    const OTHER: u32 = libc::SCHED_OTHER as u32;
+    /// The first form of `sched_attr`, to the end of the period.
+    const ATTRIBUTES_BYTES: usize = 48;
+    let nice = rustix::process::getpriority_process(None)?;
+    let mut attributes = [0_u8; ATTRIBUTES_BYTES];
+    let mut at = attributes.as_mut_slice();
+    put(&mut at, (ATTRIBUTES_BYTES as u32).to_ne_bytes());
+    put(&mut at, OTHER.to_ne_bytes());
+    put(&mut at, 0_u64.to_ne_bytes()); // flags
+    put(&mut at, nice.to_ne_bytes());
+    put(&mut at, 0_u32.to_ne_bytes()); // priority among real-time threads
+    put(&mut at, SLICE_NS.to_ne_bytes());
+    // SAFETY: the structure is as long as it says, and lives until after the call, which only reads it.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, attributes.as_ptr(), 0) };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Reads a `sockaddr_in` or `sockaddr_in6`.
 fn read_name(name: &[u8; NAME_BYTES]) -> Option<SocketAddr> {
     let (family, rest) = name.split_first_chunk()?;

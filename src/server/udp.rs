@@ -72,6 +72,7 @@ pub(super) fn start(
     };
     thread::Builder::new().name(name).spawn(move || {
         let _running = running; // dropped when the thread ends, by a panic too
+        super::wake_soon();
         worker.run();
     })?;
     Ok(async move {
