@@ -264,8 +264,9 @@ impl Bound {
             }
         });
         let end = tokio::select! {
-            () = &mut stop => End::Signal,
+            biased; // a successor that came before the signal is seen before it
             () = &mut passed => End::Passed,
+            () = &mut stop => End::Signal,
             part = ended.first() => End::Part(part),
         };
         let signalled = matches!(end, End::Signal);

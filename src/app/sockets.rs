@@ -4,7 +4,7 @@ use super::options;
 use crate::{
     admin::{self, Admin},
     config::Config,
-    handover::{Find, Predecessor},
+    handover::{self, Find, Predecessor},
     lifecycle::Readiness,
     metrics,
     server::{Https, Inherited, Listeners},
@@ -109,21 +109,21 @@ impl Opening {
                         metrics.taken.inc();
                         return Ok((wanted.open(inherited).await?, Some(predecessor)));
                     }
+                    Err(handover::Error::Ended) => {}
                     Err(error) => {
                         metrics.not_taken.inc();
                         tracing::warn!(%error, "the sockets cannot be taken over");
                         break;
                     }
                 },
-                () = predecessor.gone() => {
-                    metrics.ended.inc();
-                    tracing::warn!("the process that had the sockets has ended");
-                    let path = wanted.config.handover.as_deref().expect("it was found there");
-                    match Predecessor::find(path).await {
-                        Find::Process(next) => predecessor = next,
-                        Find::Nobody | Find::Unusable(_) => break,
-                    }
-                }
+                () = predecessor.gone() => {}
+            }
+            metrics.ended.inc();
+            tracing::warn!("the process that had the sockets has ended");
+            let path = wanted.config.handover.as_deref();
+            match Predecessor::find(path.expect("it was found there")).await {
+                Find::Process(next) => predecessor = next,
+                Find::Nobody | Find::Unusable(_) => break,
             }
         }
         drop(predecessor);

@@ -63,7 +63,8 @@ impl Holder {
         })
     }
 
-    /// How many successors wait until they can answer.
+    /// How many processes of the same user are there as successors. One that came before an event is counted when `pass` is
+    /// polled after it.
     pub fn waiting(&self) -> watch::Receiver<usize> {
         self.waiting.subscribe()
     }
@@ -105,12 +106,13 @@ impl Holder {
             tracing::debug!(user = peer, "asks for the sockets, and has no right to");
             return Ok(false);
         }
+        // It is there from now on, if its first word has not come yet.
+        let _waits = Waits::begin(&self.waiting);
         match soon(&stream).await? {
             Some(Word::Hello) => {}
             Some(_) => return Err(Error::Foreign),
             None => return Ok(false),
         }
-        let _waits = Waits::begin(&self.waiting);
         match message::receive(&stream).await? {
             Some((Word::Take, _)) => {}
             Some(_) => return Err(Error::Foreign),
@@ -132,7 +134,7 @@ impl Holder {
         match soon(&stream).await? {
             Some(Word::Serving) => Ok(true),
             Some(_) => Err(Error::Foreign),
-            None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            None => Err(Error::Ended),
         }
     }
 }

@@ -16,7 +16,7 @@ mod predecessor;
 
 pub use holder::Holder;
 pub use predecessor::{Find, Predecessor};
-use std::{borrow::Cow, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
+use std::{borrow::Cow, ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
 /// The words' version. One that changes them in any way gets another number, and passes no sockets to this one.
 const VERSION: u8 = 1;
@@ -48,9 +48,21 @@ pub enum Error {
     /// It said nothing.
     #[error("the other process said nothing for {WORD_WITHIN:?}")]
     Silent,
-    /// The connection failed, or ended.
+    /// It has ended: with the connection, or, if it never read what it was told, with a reset of it (unix(7)).
+    #[error("the other process has ended")]
+    Ended,
+    /// The connection failed.
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Ended,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 #[cfg(test)]

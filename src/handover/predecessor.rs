@@ -88,6 +88,6 @@ impl Predecessor {
     async fn hear(&self) -> Result<(Word, Vec<OwnedFd>), Error> {
         let heard = timeout(WORD_WITHIN, message::receive(&self.0));
         let heard = heard.await.map_err(|_| Error::Silent)??;
-        heard.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof).into())
+        heard.ok_or(Error::Ended)
     }
 }

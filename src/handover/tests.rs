@@ -113,6 +113,18 @@ async fn a_holder_that_has_ended_is_noticed() {
     assert!(matches!(Predecessor::find(&path).await, Find::Nobody));
 }
 
+/// Its connection ends with a reset, because it never read what it was told.
+#[tokio::test]
+async fn a_holder_that_ends_while_it_is_asked_for_the_sockets_is_noticed() {
+    let (_directory, path) = path();
+    let listener = UnixListener::bind(&path).unwrap();
+    let predecessor = find(&path).await;
+    let (stream, _) = listener.accept().await.unwrap();
+    let killed = async { drop(stream) };
+    let (taken, ()) = tokio::join!(predecessor.take(), killed);
+    assert!(matches!(taken, Err(Error::Ended)), "{taken:?}");
+}
+
 #[tokio::test]
 async fn only_the_same_user_may_connect_and_other_words_get_nothing() {
     let (_directory, path) = path();

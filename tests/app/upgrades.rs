@@ -191,6 +191,7 @@ async fn k25_a_process_whose_predecessor_is_killed_answers_at_once() {
     server.signal(Signal::KILL);
     next.line("admin server").await;
     counted(place.admin, "former", "ended").await;
+    until(place.admin, "/readyz", (200, "ok\n")).await;
     place.answers().await;
 }
 
