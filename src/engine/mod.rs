@@ -19,6 +19,7 @@ use crate::{
     forward::Forwarder,
     index::{Reader, Snapshot},
     metrics::{Queries, Transport},
+    wire,
 };
 use exchange::{Exchange, Step};
 use std::{
@@ -54,6 +55,11 @@ pub enum Now {
     Drop,
     /// [`Engine::answer`] will know.
     NeedsAsync,
+}
+
+/// What is left of a reply that is too long for its path: the question, with TC (RFC 9715 §3.1). `None` if it holds no more.
+pub fn truncate(reply: &mut [u8]) -> Option<usize> {
+    wire::truncate(reply)
 }
 
 /// What the engine is told by the configuration.
@@ -164,7 +170,7 @@ impl Engine {
         let rng = StdRng::seed_from_u64(1);
         let forward = Forwarder::new(&<_>::default(), Tasks::new().0, metrics.forward, rng);
         let index = index::Options {
-            zone: crate::wire::NameKey::from_text("cluster.local").expect("a name"),
+            zone: wire::NameKey::from_text("cluster.local").expect("a name"),
             ttl: <_>::default(),
             endpoint_names: index::EndpointNames::Hostname,
             cluster_ip_endpoints: false,

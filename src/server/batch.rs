@@ -110,6 +110,22 @@ impl Batch {
             .filter_map(|((ends, len), payload)| Some((*ends, payload.get(..*len)?)))
     }
 
+    /// Has `cut` make a reply shorter; says whether it did.
+    pub(super) fn shorten(
+        &mut self,
+        reply: usize,
+        cut: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> bool {
+        let (Some((_, len)), Some(payload)) =
+            (self.replies.get_mut(reply), self.payloads.get_mut(reply))
+        else {
+            return false;
+        };
+        let shorter = payload.get_mut(..*len).and_then(cut);
+        *len = shorter.unwrap_or(*len);
+        shorter.is_some()
+    }
+
     pub(super) fn reply_count(&self) -> usize {
         self.replies.len()
     }

@@ -18,6 +18,7 @@ mod datagrams;
 mod fallback;
 #[cfg(test)]
 mod fixture;
+mod fragments;
 mod https;
 mod inherited;
 mod limits;
@@ -208,6 +209,7 @@ async fn until_drained(drain: Drain, within: Duration, work: impl Future<Output 
 }
 
 fn socket_for(socket: UdpSocket, batches: bool, may_leave: bool) -> io::Result<Arc<dyn Socket>> {
+    fragments::never(&socket);
     #[cfg(target_os = "linux")]
     if batches {
         return Ok(Arc::new(sys::Batched::new(socket, may_leave)?));

@@ -4,9 +4,10 @@
 use super::{
     Seldom, Shared,
     batch::{Batch, Ends, Socket},
+    fragments,
 };
 use crate::{
-    engine::{Asked, Now, Recent},
+    engine::{self, Asked, Now, Recent},
     metrics::Transport,
     wire::MAX_UDP_PAYLOAD,
 };
@@ -104,7 +105,7 @@ impl Worker {
                 Ok(()) => {
                     pause = FIRST_PAUSE;
                     self.answer(&mut batch, now);
-                    self.send(&batch);
+                    self.send(&mut batch);
                 }
                 Err(error) => {
                     self.shared.metrics.udp_receive_errors.inc();
@@ -155,11 +156,17 @@ impl Worker {
         });
     }
 
-    fn send(&self, batch: &Batch) {
+    fn send(&self, batch: &mut Batch) {
         let mut sent: usize = 0;
         while sent < batch.reply_count() {
-            sent = sent.saturating_add(match self.socket.send(&mut batch.replies(sent)) {
+            let taken = self.socket.send(&mut batch.replies(sent));
+            sent = sent.saturating_add(match taken {
                 Ok(count) => count.max(1),
+                Err(error)
+                    if fragments::would_be(&error) && batch.shorten(sent, engine::truncate) =>
+                {
+                    0
+                }
                 Err(_) => {
                     self.shared.metrics.udp_send_errors.inc();
                     1 // the reply that the kernel did not take; the others have their own fate
@@ -193,13 +200,16 @@ pub(super) async fn dispatch(
 async fn answer_later(shared: Arc<Shared>, waiting: Waiting) {
     let mut out = vec![0; usize::from(MAX_UDP_PAYLOAD)];
     let asked = asked(&waiting.packet, waiting.ends, waiting.rotation);
-    let len = shared.engine.answer(asked, &mut out).await;
-    let Some(reply) = len.and_then(|len| out.get(..len)) else {
-        return;
-    };
-    let sent = waiting.socket.send(&mut iter::once((waiting.ends, reply)));
-    if sent.is_err() {
-        shared.metrics.udp_send_errors.inc();
+    let mut len = shared.engine.answer(asked, &mut out).await;
+    while let Some(reply) = len.and_then(|len| out.get_mut(..len)) {
+        let sent = (waiting.socket).send(&mut iter::once((waiting.ends, &*reply)));
+        let Err(error) = sent else { return };
+        len = fragments::would_be(&error)
+            .then(|| engine::truncate(reply))
+            .flatten();
+        if len.is_none() {
+            shared.metrics.udp_send_errors.inc();
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod patch;
 mod query;
 mod reply;
 mod response;
+mod truncate;
 mod zones;
 
 pub use addresses::{Addresses, encode_address};
@@ -33,6 +34,7 @@ pub use patch::{Stored, Ttls, effective_ttl};
 pub use query::{Edns, Query, Question, Unanswerable};
 pub use reply::{Ede, Name, Rdata, Reply, ReplyEdns, Section, header_only};
 pub use response::{Mark, NegativeSoa, ReplyOpt, Response};
+pub use truncate::truncate;
 pub use zones::Zones;
 
 /// The largest UDP payload sent or announced: what crosses any path without fragments (RFC 9715).

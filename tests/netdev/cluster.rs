@@ -38,7 +38,7 @@ table inet proxy {
 pub(crate) struct Cluster {
     pub(crate) node: String,
     pub(crate) pod: String,
-    dns: String,
+    pub(crate) dns: String,
     pub(crate) kind: &'static str,
     pub(crate) files: TempDir,
     cluster_dns: Option<Process>,

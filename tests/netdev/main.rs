@@ -51,6 +51,36 @@ fn a_pod_and_the_node_ask_at_every_address_of_both_families_and_nothing_is_track
 
 #[test]
 #[ignore = "root and network namespaces"]
+fn rfc9715_a_reply_is_not_sent_in_fragments_and_what_an_interface_does_not_carry_is_asked_for_by_tcp()
+ {
+    let cluster = Cluster::new(WHY);
+    let asked = |how: &str| {
+        let name = "nginx.default.svc.cluster.local SRV";
+        let dig = format!("dig +tries=1 +time=2 {how} @10.2.0.2 {name}");
+        cluster.run(&cluster.pod, &dig)
+    };
+    let whole = asked("+ignore");
+    assert!(whole.contains("flags: qr aa rd ra;"), "{whole}");
+    cluster.run(&cluster.dns, "ip link set eth0 mtu 200");
+    let cut = asked("+ignore");
+    assert!(cut.contains("flags: qr aa tc rd ra;"), "{cut}");
+    assert!(
+        cut.contains("ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 1"),
+        "{cut}"
+    );
+    let counts = |reply: &str| {
+        reply
+            .lines()
+            .find(|it| it.contains("ANSWER:"))
+            .map(str::to_owned)
+    };
+    let again = asked("+noignore");
+    assert!(again.contains("Truncated, retrying in TCP mode"), "{again}");
+    assert_eq!(counts(&again), counts(&whole));
+}
+
+#[test]
+#[ignore = "root and network namespaces"]
 fn up_a_second_time_changes_nothing_and_down_leaves_nothing() {
     let cluster = Cluster::new(WHY);
     let before = cluster.state();

@@ -88,6 +88,19 @@ fn a_send_cut_short_is_continued_and_a_reply_not_taken_is_skipped() {
 }
 
 #[test]
+fn a_reply_that_is_too_long_for_its_path_is_sent_once_more_without_its_records() {
+    let shared = fixture::shared(1);
+    let too_long = || Err(io::Error::from_raw_os_error(90)); // EMSGSIZE
+    let socket = Scripted::default();
+    let queries = (1..=3).map(|id| query(id, "localhost")).collect();
+    *socket.receives.lock().unwrap() = [Ok(queries)].into();
+    *socket.takes.lock().unwrap() = [Ok(1), too_long(), Ok(1), too_long(), too_long()].into();
+    let (sent, _) = run(socket, &shared, 1);
+    assert_eq!(sent, [1, 2], "the third does not fit even so");
+    assert_eq!(shared.metrics.udp_send_errors.get(), 1);
+}
+
+#[test]
 fn a_failure_to_receive_does_not_end_the_worker() {
     let shared = fixture::shared(1);
     let socket = Scripted::default();
