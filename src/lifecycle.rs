@@ -1,8 +1,11 @@
 //! How the process lives: supervised tasks, readiness as the absence of guards, and draining. It knows no part by name.
 
+mod background;
+
+pub use background::Background;
 use std::{collections::BTreeMap, fmt, future::Future, io, sync::Arc, thread};
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Handle},
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
@@ -15,6 +18,8 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     ended: mpsc::Sender<&'static str>,
+    /// Whose they are, if not the caller's.
+    runtime: Option<Handle>,
 }
 
 /// The other end of [`Tasks`]: hears which essential task ended first.
@@ -30,6 +35,7 @@ impl Tasks {
             Self {
                 tracker: TaskTracker::new(),
                 ended,
+                runtime: None,
             },
             Ended(reports),
         )
@@ -40,6 +46,15 @@ impl Tasks {
         Self {
             tracker: TaskTracker::new(),
             ended: self.ended.clone(),
+            runtime: None,
+        }
+    }
+
+    /// The same set, for tasks of another runtime than the caller's.
+    pub fn on(&self, runtime: &Handle) -> Self {
+        Self {
+            runtime: Some(runtime.clone()),
+            ..self.clone()
         }
     }
 
@@ -49,14 +64,15 @@ impl Tasks {
             name,
             ended: self.ended.clone(),
         };
-        self.tracker.spawn(async move {
+        let task = async move {
             let _report = report;
             task.await;
-        });
+        };
+        drop(self.spawn(task));
     }
 
-    /// The same on a thread of its own, with a clock and no sockets: for a task that computes for longer than others, or
-    /// that is not to wait until they yield. It fails if there is no thread to be had.
+    /// The same on a thread of its own in the [background](Background), with a clock and no sockets: for a task that computes
+    /// for longer than others, or that is not to wait until they yield. It fails if there is no thread to be had.
     pub fn essential_thread(
         &self,
         name: &'static str,
@@ -66,6 +82,7 @@ impl Tasks {
         let (ends, ended) = oneshot::channel::<()>();
         let thread = move || {
             let _ends = ends;
+            background::stand_back();
             runtime.block_on(task);
         };
         thread::Builder::new()
@@ -81,7 +98,17 @@ impl Tasks {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.tracker.spawn(task)
+        self.spawn(task)
+    }
+
+    fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        match &self.runtime {
+            Some(runtime) => self.tracker.spawn_on(task, runtime),
+            None => self.tracker.spawn(task),
+        }
     }
 
     /// Waits until every task has ended.

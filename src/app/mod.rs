@@ -178,7 +178,7 @@ impl Bound {
                 index::follow(index, received, clock, synced.into_callback()),
             )
             .context("the index's thread does not start")?;
-        feed.start(events, &drain, &tasks, &metrics);
+        let _background = feed.start(events, &drain, &tasks, &metrics);
 
         let (sockets, predecessor) = tokio::select! {
             opened = opening.finish(&readiness, &metrics.handover) => opened?,

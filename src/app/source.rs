@@ -6,16 +6,22 @@ use crate::{
         kube::{self, Credentials, Selection},
         manifests::{self, Manifests},
     },
-    lifecycle::{Drain, Tasks},
+    lifecycle::{Background, Drain, Tasks},
     metrics::Metrics,
     model::{self, Event},
 };
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 
-/// An open feed.
+/// An open feed, and the thread that it is read on.
 #[derive(Debug)]
-pub(super) enum Feed {
+pub(super) struct Feed {
+    kind: Kind,
+    background: Background,
+}
+
+#[derive(Debug)]
+enum Kind {
     Manifests(Box<Manifests>),
     Kubernetes(kube::Options),
 }
@@ -23,12 +29,14 @@ pub(super) enum Feed {
 impl Feed {
     /// Reads the directory, or makes a client of the credentials; the API server is asked nothing yet.
     pub(super) async fn open(config: &Config, metrics: &Metrics) -> anyhow::Result<Self> {
-        Ok(match &config.source {
+        let background =
+            Background::start("gapless-feed").context("the feed's thread does not start")?;
+        let kind = match &config.source {
             config::Source::Manifests(directory) => {
                 let options = manifests::Options {
                     directory: directory.clone(),
                 };
-                Self::Manifests(Box::new(Manifests::open(&options, &metrics.feed)?))
+                Kind::Manifests(Box::new(Manifests::open(&options, &metrics.feed)?))
             }
             config::Source::Kubernetes {
                 kubeconfig,
@@ -39,47 +47,51 @@ impl Feed {
                     context: context.clone(),
                     environment: std::env::vars().collect(),
                 };
-                let client = kube::connect(&credentials)
-                    .await
-                    .context("cannot reach the Kubernetes API")?;
+                // The client's own tasks stay where it is made.
+                let client = async move { kube::connect(&credentials).await };
+                let client = background.handle().spawn(client).await?;
+                let client = client.context("cannot reach the Kubernetes API")?;
                 let selection = Selection {
                     headless_services_only: config.cluster.scope == Scope::Headless,
                     all_endpoint_slices: config.cluster.endpoint_slices
                         == config::EndpointSlices::All,
                     pods: config.cluster.pods == Pods::Verified,
                 };
-                Self::Kubernetes(kube::Options {
+                Kind::Kubernetes(kube::Options {
                     client,
                     selection,
                     seed: rand::random(),
                 })
             }
-        })
+        };
+        Ok(Self { kind, background })
     }
 
     /// What it lists.
     pub(super) fn sources(&self) -> Vec<model::Source> {
-        match self {
-            Self::Manifests(_) => manifests::SOURCES.to_vec(),
-            Self::Kubernetes(options) => options.selection.sources(),
+        match &self.kind {
+            Kind::Manifests(_) => manifests::SOURCES.to_vec(),
+            Kind::Kubernetes(options) => options.selection.sources(),
         }
     }
 
-    /// Starts it; it ends with the drain.
+    /// Starts it; it ends with the drain. The thread lives as long as what is given.
     pub(super) fn start(
         self,
         events: mpsc::Sender<Event>,
         drain: &Drain,
         tasks: &Tasks,
         metrics: &Metrics,
-    ) {
-        match self {
-            Self::Manifests(manifests) => {
-                tasks.essential("manifests", manifests.run(events, drain.clone()))
+    ) -> Background {
+        let tasks = tasks.on(self.background.handle());
+        match self.kind {
+            Kind::Manifests(manifests) => {
+                tasks.essential("manifests", manifests.run(events, drain.clone()));
             }
-            Self::Kubernetes(options) => {
-                kube::start(&options, &events, drain, tasks, &metrics.feed)
+            Kind::Kubernetes(options) => {
+                kube::start(&options, &events, drain, &tasks, &metrics.feed);
             }
         }
+        self.background
     }
 }
