@@ -24,6 +24,8 @@ pub mod forward;
 pub mod handover;
 pub mod index;
 pub mod lifecycle;
+#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
+mod memory;
 pub mod metrics;
 pub mod model;
 pub mod netdev;

@@ -1,5 +1,5 @@
 //! The system calls of a UDP socket on Linux: batches in one call each way, and the local address of each datagram. The
-//! only file with `unsafe`; what it means is decided elsewhere.
+//! only file with `unsafe` in every build; what it means is decided elsewhere.
 //!
 //! Addresses and control messages are laid out and read as bytes (ip(7), ipv6(7), cmsg(3)), so that only the calls
 //! themselves are unsafe.
@@ -175,14 +175,17 @@ impl Socket for Batched {
             count = count.saturating_add(1);
         }
         until_uninterrupted(|| {
+            // By its number, because musl's function of this name makes a call for each message. Its structures are the
+            // kernel's, with zeros between their parts.
             // SAFETY: the first `count` messages point to buffers of the lengths given, which live until after the call;
             // the payloads are only read.
             unsafe {
-                libc::sendmmsg(
+                libc::syscall(
+                    libc::SYS_sendmmsg,
                     self.socket.as_raw_fd(),
                     messages.as_mut_ptr(),
                     count,
-                    libc::MSG_DONTWAIT as _,
+                    libc::MSG_DONTWAIT,
                 )
             }
         })
@@ -335,7 +338,10 @@ fn empty_messages() -> [libc::mmsghdr; SLOTS] {
 }
 
 /// Makes a call that gives a count or -1, again as long as a signal interrupts it.
-fn until_uninterrupted(mut call: impl FnMut() -> libc::c_int) -> io::Result<usize> {
+fn until_uninterrupted<N>(mut call: impl FnMut() -> N) -> io::Result<usize>
+where
+    usize: TryFrom<N>,
+{
     loop {
         if let Ok(count) = usize::try_from(call()) {
             return Ok(count);
