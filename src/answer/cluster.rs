@@ -45,7 +45,7 @@ pub(super) fn find<'s>(
             .filter(|_| parent == b"svc")
             .and_then(|from| name.labels(from, left));
         let service = key.and_then(|key| snapshot.service(key));
-        return match service.filter(|service| *service.kind() == Kind::Headless) {
+        return match service.filter(|service| service.kind() == Kind::Headless) {
             Some(service) => below_service(name, left, qtype, service, snapshot),
             None => Found::Elsewhere(Elsewhere::ClusterDns),
         };
@@ -119,7 +119,7 @@ fn below_service<'s>(
     snapshot: &'s Snapshot,
 ) -> Found<'s> {
     match service.kind() {
-        Kind::ExternalName(target) => return external_name(left, qtype, target),
+        Kind::ExternalName => return external_name(left, qtype, service.alias()),
         Kind::Unreadable => return Found::Unsure,
         Kind::Headless if !snapshot.knows_endpoints() => return Found::Unsure,
         Kind::ClusterIp

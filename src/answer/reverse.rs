@@ -90,7 +90,7 @@ pub(super) fn pointers(
 ) -> impl Iterator<Item = (&ServiceRecords, Option<&[u8]>)> {
     let services = snapshot.services_at(address);
     let in_scope = move |service: &&ServiceRecords| {
-        scope == Scope::Cluster || *service.kind() == Kind::Headless
+        scope == Scope::Cluster || service.kind() == Kind::Headless
     };
     services.filter(in_scope).flat_map(move |service| {
         let own = service.has_cluster_ip(address).then_some((service, None));

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 /// For how many SRV targets addresses are added: more than a UDP reply can hold; on TCP the client asks for the others.
 const MAX_TARGETS: usize = 128;
+const FEW_TARGETS: usize = 4;
 
 /// What an answer depends on beside the index.
 #[derive(Clone, Copy, Debug)]
@@ -153,31 +154,43 @@ impl Writer<'_, '_, '_, '_> {
     }
 
     fn services(&mut self, service: &ServiceRecords, ports: Ports) {
+        let asked = |port: &&ServicePort| self.is_asked(port, ports);
+        let ports_asked = service.ports().iter().filter(asked);
+        let count = ports_asked.map(|port| port.target_count(service)).sum();
+        // Most have one or a few, and room for the most takes as long to clear as to answer these.
+        match count {
+            0..=FEW_TARGETS => self.service_records::<FEW_TARGETS>(service, ports, count),
+            _ => self.service_records::<MAX_TARGETS>(service, ports, count),
+        }
+    }
+
+    fn is_asked(&self, port: &ServicePort, ports: Ports) -> bool {
+        let label = |n| self.context.name.label(n).unwrap_or_default();
+        ports == Ports::Every || port.is_named(label(0), label(1))
+    }
+
+    /// SRV of `count` targets, with room to remember `N` of them.
+    fn service_records<const N: usize>(
+        &mut self,
+        service: &ServiceRecords,
+        ports: Ports,
+        count: usize,
+    ) {
         let options = self.context.snapshot.options();
         let pod_or_service = |target| match target {
             Target::Service => options.ttl.service,
             Target::Host(_) => options.ttl.pod,
         };
-        let (port_name, protocol) = (self.context.name.label(0), self.context.name.label(1));
-        let asked = |port: &&ServicePort| match ports {
-            Ports::Every => true,
-            Ports::Named => {
-                port.is_named(port_name.unwrap_or_default(), protocol.unwrap_or_default())
-            }
-        };
         // The service's own name is the question's, without `_port._proto`.
         let skipped = if ports == Ports::Named { 2 } else { 0 };
         let service_at = self.owner + self.context.name.label_start(skipped).unwrap_or_default();
-        let count = service
-            .ports()
-            .iter()
-            .filter(asked)
-            .map(|port| port.target_count(service))
-            .sum::<usize>();
         let weight = (100 / count.max(1)).max(1) as u16;
-        let mut targets = [(0, Target::Service); MAX_TARGETS];
+        let mut targets = [(0, Target::Service); N];
         let mut seen = 0;
-        for port in service.ports().iter().filter(asked) {
+        for port in service.ports() {
+            if !self.is_asked(port, ports) {
+                continue;
+            }
             for target in service.targets(port, self.context.rotation) {
                 let ttl = pod_or_service(target);
                 let written = self.reply.record(

@@ -1,7 +1,10 @@
 //! What a batch of queries will read in the index, brought into the processor's caches for all of them at once: one after
 //! the other, each would wait for memory several times. It answers nothing, and what it takes for a service's name may be none.
 
-use crate::{index::Snapshot, wire::HEADER_LEN};
+use crate::{
+    index::{Below, Snapshot},
+    wire::HEADER_LEN,
+};
 
 /// With fewer, there is nothing to wait for at once.
 const WORTH_IT: usize = 4;
@@ -18,19 +21,32 @@ pub(super) fn warm<'p>(snapshot: &Snapshot, packets: impl ExactSizeIterator<Item
     let zone_labels = snapshot.options().zone.label_count();
     let mut key = [0; MAX_KEY_LEN];
     snapshot.warm(packets.filter_map(|packet| {
-        let (host, service) = labels(packet, zone_labels, &mut key)?;
-        let host = host.map(|label| snapshot.host_hash(label));
-        Some((snapshot.service_hash(service), host))
+        let (before, service) = labels(packet, zone_labels, &mut key)?;
+        let below = match before {
+            Before::Nothing => Below::Nothing,
+            Before::Label(host) => Below::Host(snapshot.host_hash(host)),
+            Before::Labels => Below::Port,
+        };
+        Some((snapshot.service_hash(service), below))
     }));
 }
 
-/// Finds `<service>.<namespace>` in `….<service>.<namespace>.svc.<zone>`, with their lengths, and the label in front of them if
-/// it is the only one, without; in lower case. The zone's labels are only counted.
+/// What stands before a service's two labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before<'k> {
+    Nothing,
+    /// One, without its length.
+    Label(&'k [u8]),
+    Labels,
+}
+
+/// Finds `<service>.<namespace>` in `….<service>.<namespace>.svc.<zone>`, with their lengths, and what stands before them; in
+/// lower case. The zone's labels are only counted.
 fn labels<'k>(
     packet: &[u8],
     zone_labels: usize,
     key: &'k mut [u8; MAX_KEY_LEN],
-) -> Option<(Option<&'k [u8]>, &'k [u8])> {
+) -> Option<(Before<'k>, &'k [u8])> {
     let mut starts = [0; MAX_LABELS];
     let (mut count, mut at) = (0, HEADER_LEN);
     loop {
@@ -55,14 +71,19 @@ fn labels<'k>(
     key.copy_from_slice(found);
     key.make_ascii_lowercase();
     let (host, service) = key.split_at(service - from);
-    Some((host.split_first().map(|(_, label)| label), service))
+    let before = match (host, svc) {
+        ([_, label @ ..], _) => Before::Label(label),
+        (_, 2) => Before::Nothing,
+        _ => Before::Labels,
+    };
+    Some((before, service))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(name: &[&str]) -> Option<(Option<Vec<u8>>, Vec<u8>)> {
+    fn check(name: &[&str], expected: Option<(Before<'_>, &[u8])>) {
         let mut packet = vec![0; HEADER_LEN];
         for label in name {
             packet.push(label.len() as u8);
@@ -70,26 +91,28 @@ mod tests {
         }
         packet.extend([0, 0, 1, 0, 1]);
         let mut key = [0; MAX_KEY_LEN];
-        let (host, service) = labels(&packet, 2, &mut key)?;
-        Some((host.map(<[u8]>::to_vec), service.to_vec()))
+        assert_eq!(labels(&packet, 2, &mut key), expected, "{name:?}");
     }
 
     #[test]
     fn the_service_of_a_name_is_found_wherever_it_stands_in_it() {
         let web = b"\x03web\x04shop";
-        for (name, host) in [
-            (&["web", "shop", "svc", "cluster", "local"][..], None),
-            (&["Web", "SHOP", "SVC", "cluster", "local"], None),
+        for (name, before) in [
+            (
+                &["web", "shop", "svc", "cluster", "local"][..],
+                Before::Nothing,
+            ),
+            (&["Web", "SHOP", "SVC", "cluster", "local"], Before::Nothing),
             (
                 &["Web-0", "web", "shop", "svc", "cluster", "local"],
-                Some(b"web-0".to_vec()),
+                Before::Label(b"web-0"),
             ),
             (
                 &["_http", "_tcp", "web", "shop", "svc", "cluster", "local"],
-                None,
+                Before::Labels,
             ),
         ] {
-            assert_eq!(found(name), Some((host, web.to_vec())), "{name:?}");
+            check(name, Some((before, web)));
         }
         for name in [
             &["www", "example", "com"][..],
@@ -98,7 +121,7 @@ mod tests {
             &[],
             &["x"; 40],
         ] {
-            assert_eq!(found(name), None, "{name:?}");
+            check(name, None);
         }
     }
 

@@ -10,18 +10,20 @@ mod follow;
 mod held;
 mod options;
 mod records;
+mod retired;
 mod snapshot;
 mod working;
 
 pub use follow::{Published, follow};
 pub use options::{EndpointNames, Options, Staleness, Ttl};
 pub use records::{Kind, ServicePort, ServiceRecords, Target};
-pub use snapshot::{Reader, Snapshot};
+pub use snapshot::{Below, Reader, Snapshot};
 
 use crate::model::{Change, Label, Object, ObjectKey, ServiceKind, Source};
 use arc_swap::ArcSwap;
 use fading::{Fading, Sources};
 use held::Held;
+use retired::Retired;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
@@ -61,6 +63,7 @@ pub struct Index {
     dirty: HashSet<ObjectKey>,
     working: Working,
     published: Arc<ArcSwap<Snapshot>>,
+    retired: Retired,
     rebuilt: u64,
 }
 
@@ -90,6 +93,7 @@ impl Index {
             dirty: HashSet::new(),
             working,
             published,
+            retired: Retired::default(),
             rebuilt: 0,
         };
         (index, reader)
@@ -99,6 +103,7 @@ impl Index {
     /// time lets go at once.
     pub fn tell_time(&mut self, now: Instant) {
         self.dirty.extend(self.fading.tell_time(now));
+        self.retired.free();
         for source in Source::ALL {
             if self.known_from[source as usize].is_some_and(|from| from <= now) {
                 self.set_known(source, true);
@@ -130,6 +135,7 @@ impl Index {
             .into_iter()
             .chain(stale_from)
             .chain(self.known_from.into_iter().flatten())
+            .chain(self.retired.next_deadline(self.fading.now()))
             .min()
     }
 
@@ -194,7 +200,7 @@ impl Index {
         }
         self.rebuilt += dirty.len() as u64;
         if let Some(snapshot) = self.working.publish(serial) {
-            self.published.store(snapshot);
+            self.retired.add(self.published.swap(snapshot));
         }
         dirty.len()
     }
@@ -398,10 +404,10 @@ impl Index {
         self.working.set_service(&key, records);
     }
 
-    fn derive(&self, service: &ObjectKey, key: &Arc<[u8]>) -> Option<Arc<ServiceRecords>> {
+    fn derive(&self, service: &ObjectKey, key: &[u8]) -> Option<Arc<ServiceRecords>> {
         let listed = self.objects[Source::Services as usize].get(service)?;
         let Held::Service(object) = &*listed.held else {
-            return Some(Arc::new(records::unreadable(key.clone())));
+            return Some(Arc::new(records::unreadable(key)));
         };
         let links = self.slices.get(service).into_iter().flatten();
         let slices = links.clone().filter_map(|(source, slice)| {
@@ -420,7 +426,7 @@ impl Index {
         };
         let options = &self.working.options;
         Some(Arc::new(records::build(
-            key.clone(),
+            key,
             object,
             slices,
             options,
@@ -430,14 +436,14 @@ impl Index {
 }
 
 /// The labels `<service>.<namespace>` in wire form; `None` if they are no labels.
-fn wire_key(service: &ObjectKey) -> Option<Arc<[u8]>> {
+fn wire_key(service: &ObjectKey) -> Option<Vec<u8>> {
     let mut key = Vec::with_capacity(service.name.len() + service.namespace.len() + 2);
     for text in [&service.name, &service.namespace] {
         let label = Label::new(text).ok()?;
         key.push(u8::try_from(label.as_bytes().len()).ok()?);
         key.extend_from_slice(label.as_bytes());
     }
-    Some(key.into())
+    Some(key)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod build;
 mod hosts;
+mod own;
 mod places;
 
 pub(super) use build::{Slices, build, unreadable};
@@ -12,32 +13,32 @@ use crate::{
     wire::Addresses,
 };
 use hosts::Hosts;
-use std::{net::IpAddr, sync::Arc};
+use own::Own;
+use std::net::IpAddr;
 
-/// The records of one service. Addresses are encoded already.
+/// The records of one service. Addresses are encoded already. In this order, as what answers read stands in one or two lines of a
+/// processor's cache.
 #[derive(Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct ServiceRecords {
-    key: Arc<[u8]>,
+    own: Own,
     kind: Kind,
-    /// The service's own addresses; empty if they are just all of the hosts'.
-    own_a: Box<[u8]>,
-    own_aaaa: Box<[u8]>,
+    /// May there be endpoints that are not told of here?
+    incomplete: bool,
     hosts: Hosts,
     unready: Box<[Box<[u8]>]>,
     ports: Box<[ServicePort]>,
-    /// May there be endpoints that are not told of here?
-    incomplete: bool,
 }
 
 /// What the service's name leads to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Cluster IPs.
     ClusterIp,
     /// Ready endpoints.
     Headless,
-    /// An alias for this name, in lower-cased wire form.
-    ExternalName(Box<[u8]>),
+    /// An alias for another name.
+    ExternalName,
     /// Nobody knows: the object is malformed.
     Unreadable,
 }
@@ -69,29 +70,26 @@ pub enum Target<'r> {
 impl ServiceRecords {
     /// The labels `<service>.<namespace>`, each with its length in front.
     pub fn key(&self) -> &[u8] {
-        &self.key
+        self.own.key()
     }
 
     /// Reads this itself, for nothing but that it was read.
-    pub(super) fn touch(&self) -> usize {
-        self.key.len() ^ self.own_a.len() ^ self.hosts.len() ^ self.ports.len()
+    pub(super) const fn touch(&self) -> usize {
+        match self.kind {
+            Kind::Headless => self.own.len() ^ self.hosts.len(),
+            _ => self.own.len(),
+        }
     }
 
-    /// The same of what it points to.
-    pub(super) fn touch_content(&self) -> usize {
-        let port = self.ports.first().and_then(|port| port.port.name.as_ref());
-        let port = port.and_then(|name| name.as_bytes().first());
-        let octets = [
-            self.key.first(),
-            self.own_a.first(),
-            self.hosts.a().first(),
-            port,
-        ];
-        octets
-            .into_iter()
-            .flatten()
-            .map(|it| usize::from(*it))
-            .sum()
+    /// The same of what it points to, with the first port or without.
+    pub(super) fn touch_content(&self, with_port: bool) -> [Option<u8>; 3] {
+        let run = match self.kind {
+            Kind::Headless => self.hosts.a().first(),
+            _ => None,
+        };
+        let port = self.ports.first().filter(|_| with_port);
+        let name = port.and_then(|port| port.port.name.as_ref()?.as_bytes().first());
+        [self.own.key().first(), run, name].map(|octet| octet.copied())
     }
 
     /// The hosts below it.
@@ -100,8 +98,13 @@ impl ServiceRecords {
     }
 
     /// What the name leads to.
-    pub const fn kind(&self) -> &Kind {
-        &self.kind
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The name that it is an alias for, in lower-cased wire form; empty if it is none.
+    pub fn alias(&self) -> &[u8] {
+        self.own.alias()
     }
 
     /// May there be endpoints that are not told of here, so that a name's absence is not certain?
@@ -116,20 +119,18 @@ impl ServiceRecords {
 
     /// A records of the service's name.
     pub fn a(&self) -> Addresses<'_> {
-        let own = if self.own_a.is_empty() && self.is_headless() {
-            self.hosts.a()
-        } else {
-            &self.own_a
+        let own = match self.own.a() {
+            [] if self.is_headless() => self.hosts.a(),
+            own => own,
         };
         Addresses::v4(own)
     }
 
     /// AAAA records of the service's name.
     pub fn aaaa(&self) -> Addresses<'_> {
-        let own = if self.own_aaaa.is_empty() && self.is_headless() {
-            self.hosts.aaaa()
-        } else {
-            &self.own_aaaa
+        let own = match self.own.aaaa() {
+            [] if self.is_headless() => self.hosts.aaaa(),
+            own => own,
         };
         Addresses::v6(own)
     }

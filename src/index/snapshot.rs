@@ -14,6 +14,17 @@ pub(super) const SHARDS: usize = 256;
 /// Of how many services records are read ahead at the most: one for each datagram of a batch.
 const WARM_AT_ONCE: usize = 64;
 
+/// What is asked for of a service, as far as a name's form says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Below {
+    /// The service's own name.
+    Nothing,
+    /// A host, by its label's hash.
+    Host(u64),
+    /// A port, or something else of more than one label.
+    Port,
+}
+
 /// One state of the cluster's names.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -137,37 +148,40 @@ impl Snapshot {
         self.hasher.hash_one(label)
     }
 
-    /// Reads what answers begin with about services with these hashes, and about the hosts whose labels' hashes stand
-    /// beside them. The reads of one step do not wait for each other, only for those of the step before.
-    pub fn warm(&self, hashes: impl Iterator<Item = (u64, Option<u64>)>) {
-        let mut asked = [(None, None); WARM_AT_ONCE];
+    /// Reads what answers begin with about services with these hashes, and about what is asked for below them. The reads of one
+    /// step do not wait for each other, only for those of the step before.
+    pub fn warm(&self, hashes: impl Iterator<Item = (u64, Below)>) {
+        let mut asked = [(None, Below::Nothing); WARM_AT_ONCE];
         let mut count = 0;
-        for (slot, (service, host)) in asked.iter_mut().zip(hashes) {
+        for (slot, (service, below)) in asked.iter_mut().zip(hashes) {
             // The first of several in one group is as good as the right one: it is right nearly always.
             let services = &self.names[shard_of(service)].services;
-            *slot = (services.find(service, |_| true), host);
+            *slot = (services.find(service, |_| true), below);
             count += 1;
         }
         let asked = &asked[..count];
         for (records, _) in asked {
             black_box(records.map(|records| records.touch()));
         }
-        for (records, _) in asked {
-            black_box(records.map(|records| records.touch_content()));
+        for (records, below) in asked {
+            black_box(records.map(|records| records.touch_content(*below == Below::Port)));
         }
-        if asked.iter().any(|(_, host)| host.is_some()) {
+        if asked
+            .iter()
+            .any(|(_, below)| matches!(below, Below::Host(_)))
+        {
             Self::warm_hosts(asked);
         }
     }
 
     /// The same for the hosts alone, of services that were read.
-    fn warm_hosts(asked: &[(Option<&Arc<ServiceRecords>>, Option<u64>)]) {
+    fn warm_hosts(asked: &[(Option<&Arc<ServiceRecords>>, Below)]) {
         let mut hosts = [None; WARM_AT_ONCE];
-        for (slot, (records, host)) in hosts.iter_mut().zip(asked) {
-            *slot = records.zip(*host).and_then(|(records, host)| {
+        for (slot, asked) in hosts.iter_mut().zip(asked) {
+            if let (Some(records), Below::Host(hash)) = asked {
                 let hosts = records.hosts();
-                Some((hosts, hosts.touch_place(host)?))
-            });
+                *slot = hosts.touch_place(*hash).map(|host| (hosts, host));
+            }
         }
         let mut runs = [None; WARM_AT_ONCE];
         for (slot, host) in runs.iter_mut().zip(&hosts[..asked.len()]) {

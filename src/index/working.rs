@@ -113,16 +113,10 @@ impl Working {
                 .unwrap_or_default()
         };
         let (had, has) = (addresses(&before), addresses(&after));
-        for gone in had
-            .iter()
-            .filter(|address| has.binary_search(address).is_err())
-        {
+        for gone in without(&had, &has) {
             self.set_owner(*gone, key, false);
         }
-        for new in has
-            .iter()
-            .filter(|address| had.binary_search(address).is_err())
-        {
+        for new in without(&has, &had) {
             self.set_owner(*new, key, true);
         }
         let hasher = self.hasher.clone();
@@ -164,6 +158,15 @@ impl Working {
         let shard = &mut self.snapshot.addresses[shard_of(hash)];
         (hash, Arc::make_mut(shard))
     }
+}
+
+/// Those that are not among the others; both are sorted.
+fn without<'a>(all: &'a [IpAddr], others: &'a [IpAddr]) -> impl Iterator<Item = &'a IpAddr> {
+    let mut others = others.iter().peekable();
+    all.iter().filter(move |address| {
+        while others.next_if(|other| other < address).is_some() {}
+        others.peek() != Some(address)
+    })
 }
 
 /// Puts `value`, or nothing, in the place of the entry that `is` finds.

@@ -101,16 +101,20 @@ impl<'a> Addresses<'a> {
 
 /// Appends an address's record to a run of its family: 16 octets for A, 28 for AAAA.
 pub fn encode_address(address: IpAddr, ttl: u32, run: &mut Vec<u8>) {
-    let mut put = |rtype: u16, rdata_len: u16, rdata: &[u8]| {
-        run.extend_from_slice(&QUESTION_POINTER);
-        run.extend_from_slice(&rtype.to_be_bytes());
-        run.extend_from_slice(&super::CLASS_IN.to_be_bytes());
-        run.extend_from_slice(&ttl.to_be_bytes());
-        run.extend_from_slice(&rdata_len.to_be_bytes());
-        run.extend_from_slice(rdata);
+    let ([c0, c1], [i0, i1]) = (QUESTION_POINTER, super::CLASS_IN.to_be_bytes());
+    let [t0, t1, t2, t3] = ttl.to_be_bytes();
+    let fixed = |rtype: u16, rdata_len: u8| -> [u8; FIXED_LEN] {
+        let [r0, r1] = rtype.to_be_bytes();
+        [c0, c1, r0, r1, i0, i1, t0, t1, t2, t3, 0, rdata_len]
     };
     match address {
-        IpAddr::V4(v4) => put(rtype::A, 4, &v4.octets()),
-        IpAddr::V6(v6) => put(rtype::AAAA, 16, &v6.octets()),
+        IpAddr::V4(v4) => {
+            run.extend_from_slice(&fixed(rtype::A, 4));
+            run.extend_from_slice(&v4.octets());
+        }
+        IpAddr::V6(v6) => {
+            run.extend_from_slice(&fixed(rtype::AAAA, 16));
+            run.extend_from_slice(&v6.octets());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! From a Service and its EndpointSlices to its records (Kubernetes DNS specification 2.3–2.5): pure, and the same for
 //! slices in any order and with any overlap.
 
-use super::{Kind, ServicePort, ServiceRecords, Targets, hosts::Hosts};
+use super::{Kind, ServicePort, ServiceRecords, Targets, hosts::Hosts, own::Own};
 use crate::{
     index::{
         Options,
@@ -14,7 +14,6 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashSet},
     net::IpAddr,
-    sync::Arc,
 };
 
 /// What a service's records are made of beside the Service itself.
@@ -28,17 +27,16 @@ pub(in crate::index) struct Slices<'m, S> {
 }
 
 /// The records of a service whose object is malformed.
-pub(in crate::index) fn unreadable(key: Arc<[u8]>) -> ServiceRecords {
+pub(in crate::index) fn unreadable(key: &[u8]) -> ServiceRecords {
     ServiceRecords {
-        key,
         kind: Kind::Unreadable,
-        ..Ready::default().into_records(0, |_| 0)
+        ..Ready::default().into_records(key, 0, |_| 0)
     }
 }
 
 /// Derives a service's records; `hash` is what hosts are found by.
 pub(in crate::index) fn build<'m>(
-    key: Arc<[u8]>,
+    key: &[u8],
     service: &Service,
     slices: Slices<'m, impl Iterator<Item = &'m Slice>>,
     options: &Options,
@@ -56,17 +54,20 @@ pub(in crate::index) fn build<'m>(
         Ready::default()
     };
     let mut records = ServiceRecords {
-        key,
         incomplete,
-        ..hosts.into_records(options.ttl.pod, hash)
+        ..hosts.into_records(key, options.ttl.pod, hash)
     };
     match &service.kind {
         ServiceKind::Headless => return records,
         ServiceKind::ClusterIp(addresses) => {
+            let (a, aaaa) = encode(addresses, options.ttl.service);
             records.kind = Kind::ClusterIp;
-            (records.own_a, records.own_aaaa) = encode(addresses, options.ttl.service);
+            records.own = Own::new(key, &a, &aaaa, &[]);
         }
-        ServiceKind::ExternalName(target) => records.kind = Kind::ExternalName(target.clone()),
+        ServiceKind::ExternalName(target) => {
+            records.kind = Kind::ExternalName;
+            records.own = Own::new(key, &[], &[], target);
+        }
     }
     records.ports = to_service(&service.ports);
     records
@@ -85,7 +86,7 @@ fn to_service(ports: &[Port]) -> Box<[ServicePort]> {
         .collect()
 }
 
-fn encode(addresses: &[IpAddr], ttl: u32) -> (Box<[u8]>, Box<[u8]>) {
+fn encode(addresses: &[IpAddr], ttl: u32) -> (Vec<u8>, Vec<u8>) {
     let (mut a, mut aaaa) = (Vec::new(), Vec::new());
     for address in addresses {
         encode_address(
@@ -94,7 +95,7 @@ fn encode(addresses: &[IpAddr], ttl: u32) -> (Box<[u8]>, Box<[u8]>) {
             if address.is_ipv4() { &mut a } else { &mut aaaa },
         );
     }
-    (a.into(), aaaa.into())
+    (a, aaaa)
 }
 
 /// The ready endpoints of a service under their labels.
@@ -167,7 +168,7 @@ impl<'m> Ready<'m> {
     }
 
     /// The records of a headless service with these hosts.
-    fn into_records(self, ttl: u32, hash: impl Fn(&[u8]) -> u64) -> ServiceRecords {
+    fn into_records(self, key: &[u8], ttl: u32, hash: impl Fn(&[u8]) -> u64) -> ServiceRecords {
         let named = self.named.iter();
         let named = named.map(|(label, address, _)| (&**label, *address));
         let hosts = Hosts::new(named, ttl, hash);
@@ -183,12 +184,10 @@ impl<'m> Ready<'m> {
         if distinct.len() == all {
             distinct.clear(); // then the service's own addresses are all of the hosts'
         }
-        let (own_a, own_aaaa) = encode(&distinct, ttl);
+        let (a, aaaa) = encode(&distinct, ttl);
         ServiceRecords {
-            key: Arc::default(),
+            own: Own::new(key, &a, &aaaa, &[]),
             kind: Kind::Headless,
-            own_a,
-            own_aaaa,
             ports: ports(self.offers, &members, hosts.len()),
             hosts,
             unready: self.unready.into_iter().map(Box::from).collect(),

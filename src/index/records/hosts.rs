@@ -6,13 +6,14 @@ use crate::wire::{Addresses, encode_address};
 use std::{cmp::Ordering, net::IpAddr, ops::Range};
 
 #[derive(Debug, Default, PartialEq, Eq)]
+#[repr(C)] // what a look-up reads stands together
 pub(in crate::index) struct Hosts {
-    /// The labels, one behind the other, in alphabetical order.
-    labels: Box<[u8]>,
+    /// The labels, one behind the other, in alphabetical order; then their A records, then their AAAA records.
+    octets: Box<[u8]>,
+    labels_end: u32,
+    a_end: u32,
     hosts: Box<[Host]>,
     places: Places,
-    a: Box<[u8]>,
-    aaaa: Box<[u8]>,
     /// The addresses, sorted, for PTR.
     by_address: Box<[AddressAt]>,
 }
@@ -32,14 +33,6 @@ struct AddressAt(u32);
 impl AddressAt {
     const IPV6: u32 = 1 << 31;
 
-    const fn new(address: IpAddr, offset: usize) -> Self {
-        Self(if address.is_ipv6() {
-            offset as u32 | Self::IPV6
-        } else {
-            offset as u32
-        })
-    }
-
     const fn is_ipv6(self) -> bool {
         self.0 & Self::IPV6 != 0
     }
@@ -52,13 +45,15 @@ impl AddressAt {
 impl Hosts {
     /// Hosts with these labels and addresses, sorted; a pair that comes again counts once. `hash` is what they are found by.
     pub(super) fn new<'l>(
-        named: impl Iterator<Item = (&'l [u8], IpAddr)>,
+        named: impl ExactSizeIterator<Item = (&'l [u8], IpAddr)>,
         ttl: u32,
         hash: impl Fn(&[u8]) -> u64,
     ) -> Self {
-        let (mut a, mut aaaa) = (Vec::new(), Vec::new());
-        let (mut labels, mut hosts) = (Vec::new(), Vec::new());
-        let mut by_address = Vec::new();
+        // Most services have one family, and names as long as this.
+        let (mut a, mut aaaa) = (Vec::with_capacity(named.len() * 16), Vec::new());
+        let mut labels = Vec::with_capacity(named.len() * 16);
+        let mut hosts = Vec::with_capacity(named.len());
+        let (mut by_v4, mut by_v6) = (Vec::with_capacity(named.len()), Vec::new());
         let mut last = None;
         for (label, address) in named {
             let before = last.replace((label, address));
@@ -73,18 +68,37 @@ impl Hosts {
                 });
                 labels.extend_from_slice(label);
             }
-            let run = if address.is_ipv4() { &mut a } else { &mut aaaa };
-            by_address.push((address, AddressAt::new(address, run.len())));
+            let run = match address {
+                IpAddr::V4(v4) => {
+                    // As one number, which is sorted in a quarter of the time.
+                    by_v4.push(u64::from(v4.to_bits()) << 32 | a.len() as u64);
+                    &mut a
+                }
+                IpAddr::V6(v6) => {
+                    by_v6.push((v6.to_bits(), aaaa.len() as u32));
+                    &mut aaaa
+                }
+            };
             encode_address(address, ttl, run);
         }
-        by_address.sort_unstable();
+        by_v4.sort_unstable();
+        by_v6.sort_unstable();
+        let by_v4 = by_v4.into_iter().map(|it| AddressAt(it as u32));
+        let by_v6 = by_v6
+            .into_iter()
+            .map(|(_, at)| AddressAt(at | AddressAt::IPV6));
+        let labels_end = labels.len();
+        let a_end = labels_end + a.len();
+        labels.reserve_exact(a.len() + aaaa.len());
+        labels.append(&mut a);
+        labels.append(&mut aaaa);
         let mut hosts = Self {
-            labels: labels.into(),
+            octets: labels.into(),
+            labels_end: labels_end as u32,
+            a_end: a_end as u32,
             hosts: hosts.into(),
             places: Places::default(),
-            a: a.into(),
-            aaaa: aaaa.into(),
-            by_address: by_address.into_iter().map(|(_, at)| at).collect(),
+            by_address: by_v4.chain(by_v6).collect(),
         };
         hosts.places = Places::of((0..hosts.len()).map(|host| hash(hosts.label(host))));
         hosts
@@ -99,18 +113,23 @@ impl Hosts {
     }
 
     /// A records of all of them.
-    pub(super) const fn a(&self) -> &[u8] {
-        &self.a
+    pub(super) fn a(&self) -> &[u8] {
+        &self.octets[self.labels_end as usize..self.a_end as usize]
     }
 
     /// AAAA records of all of them.
-    pub(super) const fn aaaa(&self) -> &[u8] {
-        &self.aaaa
+    pub(super) fn aaaa(&self) -> &[u8] {
+        &self.octets[self.a_end as usize..]
+    }
+
+    fn labels(&self) -> &[u8] {
+        &self.octets[..self.labels_end as usize]
     }
 
     /// The label of a host.
     pub(super) fn label(&self, host: usize) -> &[u8] {
-        &self.labels[self.part(host, |host| host.label, &self.labels)]
+        let labels = self.labels();
+        &labels[self.part(host, |host| host.label, labels)]
     }
 
     /// A and AAAA records of the host with this label, if there is one.
@@ -124,9 +143,10 @@ impl Hosts {
         } else {
             (self.places.with(hash())).find(|host| self.label(*host) == label)
         }?;
+        let (a, aaaa) = (self.a(), self.aaaa());
         Some((
-            Addresses::v4(&self.a[self.part(host, |host| host.a, &self.a)]),
-            Addresses::v6(&self.aaaa[self.part(host, |host| host.aaaa, &self.aaaa)]),
+            Addresses::v4(&a[self.part(host, |host| host.a, a)]),
+            Addresses::v6(&aaaa[self.part(host, |host| host.aaaa, aaaa)]),
         ))
     }
 
@@ -167,9 +187,9 @@ impl Hosts {
     fn address(&self, at: AddressAt) -> Option<IpAddr> {
         let from = at.offset() as usize;
         if at.is_ipv6() {
-            Addresses::v6(&self.aaaa[from..]).first()
+            Addresses::v6(&self.aaaa()[from..]).first()
         } else {
-            Addresses::v4(&self.a[from..]).first()
+            Addresses::v4(&self.a()[from..]).first()
         }
     }
 
@@ -192,6 +212,6 @@ impl Hosts {
 
     /// Reads the first octets of such a label and of such an address.
     pub(in crate::index) fn touch_run(&self, (label, a): (usize, usize)) -> [Option<u8>; 2] {
-        [self.labels.get(label).copied(), self.a.get(a).copied()]
+        [self.labels().get(label).copied(), self.a().get(a).copied()]
     }
 }
