@@ -6,6 +6,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// How much nicer than the process (nice(2)): a third of the weight of a thread that answers, where both want one core
 /// (sched(7)). Measured by `benches/churn/run`, `docs/decisions/0021-the-api-behind-the-answers.md`.
+#[cfg(target_os = "linux")]
 const NICER: i32 = 5;
 
 /// A runtime of one such thread.
@@ -39,9 +40,29 @@ impl Drop for Background {
     }
 }
 
-/// Has the calling thread stand back. Where that is refused it does all the same, with the turn of any other.
+/// Has the calling thread stand back. Where that is refused it does all the same, with the turn of any other; and where
+/// niceness is the whole process's, as everywhere but on Linux.
 pub(super) fn stand_back() {
+    #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICER) {
         tracing::debug!(%error, "a background thread keeps its priority");
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_spawned_stands_back_and_who_spawns_does_not() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let before = niceness();
+        let background = Background::start("behind").unwrap();
+        let (said, heard) = std::sync::mpsc::channel();
+        background
+            .handle()
+            .spawn(async move { said.send(niceness()) });
+        let expected = (before + NICER).min(19);
+        assert_eq!((heard.recv().unwrap(), niceness()), (expected, before));
     }
 }

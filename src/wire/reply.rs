@@ -317,22 +317,27 @@ impl<'o, 't> Reply<'o, 't> {
     }
 
     /// Writes again, without pointers, a name that was written without pointers.
-    fn put_copy(&mut self, mut from: usize) -> bool {
+    fn put_copy(&mut self, from: usize) -> bool {
+        let mut end = from;
         loop {
-            let Some(len) = self.out.get(from).copied() else {
+            let Some(len) = self.out.get(end).copied().filter(|len| *len <= 63) else {
                 return false;
             };
-            let end = from.saturating_add(usize::from(len)).saturating_add(1);
-            let to = self.at.saturating_add(usize::from(len)).saturating_add(1);
-            if len > 63 || end > self.at || to > self.limit.min(self.out.len()) {
+            end = end.saturating_add(usize::from(len)).saturating_add(1);
+            if end > self.at {
                 return false;
             }
-            self.out.copy_within(from..end, self.at);
-            (from, self.at) = (end, to);
             if len == 0 {
-                return true;
+                break;
             }
         }
+        let to = self.at.saturating_add(end.saturating_sub(from));
+        if to > self.limit.min(self.out.len()) {
+            return false;
+        }
+        self.out.copy_within(from..end, self.at);
+        self.at = to;
+        true
     }
 }
 
