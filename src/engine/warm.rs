@@ -21,32 +21,19 @@ pub(super) fn warm<'p>(snapshot: &Snapshot, packets: impl ExactSizeIterator<Item
     let zone_labels = snapshot.options().zone.label_count();
     let mut key = [0; MAX_KEY_LEN];
     snapshot.warm(packets.filter_map(|packet| {
-        let (before, service) = labels(packet, zone_labels, &mut key)?;
-        let below = match before {
-            Before::Nothing => Below::Nothing,
-            Before::Label(host) => Below::Host(snapshot.host_hash(host)),
-            Before::Labels => Below::Port,
-        };
+        let (below, service) = labels(packet, zone_labels, &mut key)?;
+        let below = below.map(|label| snapshot.host_hash(label));
         Some((snapshot.service_hash(service), below))
     }));
 }
 
-/// What stands before a service's two labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before<'k> {
-    Nothing,
-    /// One, without its length.
-    Label(&'k [u8]),
-    Labels,
-}
-
-/// Finds `<service>.<namespace>` in `….<service>.<namespace>.svc.<zone>`, with their lengths, and what stands before them; in
-/// lower case. The zone's labels are only counted.
+/// Finds `<service>.<namespace>` in `….<service>.<namespace>.svc.<zone>`, with their lengths, and what is asked for below it, a
+/// host by its label; in lower case. The zone's labels are only counted.
 fn labels<'k>(
     packet: &[u8],
     zone_labels: usize,
     key: &'k mut [u8; MAX_KEY_LEN],
-) -> Option<(Before<'k>, &'k [u8])> {
+) -> Option<(Below<&'k [u8]>, &'k [u8])> {
     let mut starts = [0; MAX_LABELS];
     let (mut count, mut at) = (0, HEADER_LEN);
     loop {
@@ -71,19 +58,19 @@ fn labels<'k>(
     key.copy_from_slice(found);
     key.make_ascii_lowercase();
     let (host, service) = key.split_at(service - from);
-    let before = match (host, svc) {
-        ([_, label @ ..], _) => Before::Label(label),
-        (_, 2) => Before::Nothing,
-        _ => Before::Labels,
+    let below = match (host, svc) {
+        ([_, label @ ..], _) => Below::Host(label),
+        (_, 2) => Below::Nothing,
+        _ => Below::Port,
     };
-    Some((before, service))
+    Some((below, service))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(name: &[&str], expected: Option<(Before<'_>, &[u8])>) {
+    fn check(name: &[&str], expected: Option<(Below<&[u8]>, &[u8])>) {
         let mut packet = vec![0; HEADER_LEN];
         for label in name {
             packet.push(label.len() as u8);
@@ -97,22 +84,22 @@ mod tests {
     #[test]
     fn the_service_of_a_name_is_found_wherever_it_stands_in_it() {
         let web = b"\x03web\x04shop";
-        for (name, before) in [
+        for (name, below) in [
             (
                 &["web", "shop", "svc", "cluster", "local"][..],
-                Before::Nothing,
+                Below::Nothing,
             ),
-            (&["Web", "SHOP", "SVC", "cluster", "local"], Before::Nothing),
+            (&["Web", "SHOP", "SVC", "cluster", "local"], Below::Nothing),
             (
                 &["Web-0", "web", "shop", "svc", "cluster", "local"],
-                Before::Label(b"web-0"),
+                Below::Host(b"web-0".as_slice()),
             ),
             (
                 &["_http", "_tcp", "web", "shop", "svc", "cluster", "local"],
-                Before::Labels,
+                Below::Port,
             ),
         ] {
-            check(name, Some((before, web)));
+            check(name, Some((below, web)));
         }
         for name in [
             &["www", "example", "com"][..],

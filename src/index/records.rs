@@ -3,7 +3,7 @@
 
 mod build;
 mod hosts;
-mod own;
+mod parts;
 mod places;
 
 pub(super) use build::{Slices, build, unreadable};
@@ -13,7 +13,7 @@ use crate::{
     wire::Addresses,
 };
 use hosts::Hosts;
-use own::Own;
+use parts::Parts;
 use std::net::IpAddr;
 
 /// The records of one service. Addresses are encoded already. In this order, as what answers read stands in one or two lines of a
@@ -21,7 +21,8 @@ use std::net::IpAddr;
 #[derive(Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct ServiceRecords {
-    own: Own,
+    /// By [`KEY`], [`OWN_A`], [`OWN_AAAA`] and [`ALIAS`].
+    own: Parts<4>,
     kind: Kind,
     /// May there be endpoints that are not told of here?
     incomplete: bool,
@@ -29,6 +30,14 @@ pub struct ServiceRecords {
     unready: Box<[Box<[u8]>]>,
     ports: Box<[ServicePort]>,
 }
+
+/// The labels `<service>.<namespace>`, each with its length in front.
+const KEY: usize = 0;
+/// The service's own addresses; none if they are just all of the hosts'.
+const OWN_A: usize = 1;
+const OWN_AAAA: usize = 2;
+/// The name that it is an alias for.
+const ALIAS: usize = 3;
 
 /// What the service's name leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +79,7 @@ pub enum Target<'r> {
 impl ServiceRecords {
     /// The labels `<service>.<namespace>`, each with its length in front.
     pub fn key(&self) -> &[u8] {
-        self.own.key()
+        self.own.get(KEY)
     }
 
     /// Reads this itself, for nothing but that it was read.
@@ -89,7 +98,7 @@ impl ServiceRecords {
         };
         let port = self.ports.first().filter(|_| with_port);
         let name = port.and_then(|port| port.port.name.as_ref()?.as_bytes().first());
-        [self.own.key().first(), run, name].map(|octet| octet.copied())
+        [self.own.get(KEY).first(), run, name].map(|octet| octet.copied())
     }
 
     /// The hosts below it.
@@ -104,7 +113,7 @@ impl ServiceRecords {
 
     /// The name that it is an alias for, in lower-cased wire form; empty if it is none.
     pub fn alias(&self) -> &[u8] {
-        self.own.alias()
+        self.own.get(ALIAS)
     }
 
     /// May there be endpoints that are not told of here, so that a name's absence is not certain?
@@ -119,7 +128,7 @@ impl ServiceRecords {
 
     /// A records of the service's name.
     pub fn a(&self) -> Addresses<'_> {
-        let own = match self.own.a() {
+        let own = match self.own.get(OWN_A) {
             [] if self.is_headless() => self.hosts.a(),
             own => own,
         };
@@ -128,7 +137,7 @@ impl ServiceRecords {
 
     /// AAAA records of the service's name.
     pub fn aaaa(&self) -> Addresses<'_> {
-        let own = match self.own.aaaa() {
+        let own = match self.own.get(OWN_AAAA) {
             [] if self.is_headless() => self.hosts.aaaa(),
             own => own,
         };

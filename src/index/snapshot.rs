@@ -16,13 +16,24 @@ const WARM_AT_ONCE: usize = 64;
 
 /// What is asked for of a service, as far as a name's form says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Below {
+pub enum Below<H> {
     /// The service's own name.
     Nothing,
-    /// A host, by its label's hash.
-    Host(u64),
+    /// A host: its label, or the label's hash.
+    Host(H),
     /// A port, or something else of more than one label.
     Port,
+}
+
+impl<H> Below<H> {
+    /// The same with another thing in the host's place.
+    pub fn map<T>(self, host: impl FnOnce(H) -> T) -> Below<T> {
+        match self {
+            Self::Nothing => Below::Nothing,
+            Self::Host(it) => Below::Host(host(it)),
+            Self::Port => Below::Port,
+        }
+    }
 }
 
 /// One state of the cluster's names.
@@ -150,7 +161,7 @@ impl Snapshot {
 
     /// Reads what answers begin with about services with these hashes, and about what is asked for below them. The reads of one
     /// step do not wait for each other, only for those of the step before.
-    pub fn warm(&self, hashes: impl Iterator<Item = (u64, Below)>) {
+    pub fn warm(&self, hashes: impl Iterator<Item = (u64, Below<u64>)>) {
         let mut asked = [(None, Below::Nothing); WARM_AT_ONCE];
         let mut count = 0;
         for (slot, (service, below)) in asked.iter_mut().zip(hashes) {
@@ -175,7 +186,7 @@ impl Snapshot {
     }
 
     /// The same for the hosts alone, of services that were read.
-    fn warm_hosts(asked: &[(Option<&Arc<ServiceRecords>>, Below)]) {
+    fn warm_hosts(asked: &[(Option<&Arc<ServiceRecords>>, Below<u64>)]) {
         let mut hosts = [None; WARM_AT_ONCE];
         for (slot, asked) in hosts.iter_mut().zip(asked) {
             if let (Some(records), Below::Host(hash)) = asked {

@@ -1,3 +1,20 @@
+// The first and the last of rdx octets in all, which overlap in the middle, by this many registers; and back to the caller.
+.macro move_ends count, first, last
+    .irp n, \first
+    movups xmm\n, [rsi + 16 * \n]
+    .endr
+    .irp n, \last
+    movups xmm\n, [rsi + rdx + 16 * (\n - \count)]
+    .endr
+    .irp n, \first
+    movups [rdi + 16 * \n], xmm\n
+    .endr
+    .irp n, \last
+    movups [rdi + rdx + 16 * (\n - \count)], xmm\n
+    .endr
+    ret
+.endm
+
 // rdi: to, rsi: from, rdx: count; gives what rdi was. Every read of a way comes before its first write.
 .section .text.gapless_memmove,"ax",@progbits
 .p2align 5
@@ -9,79 +26,19 @@ gapless_memmove:
     jb 20f
     cmp rdx, 32
     ja 10f
-    movups xmm0, [rsi]
-    movups xmm1, [rsi + rdx - 16]
-    movups [rdi], xmm0
-    movups [rdi + rdx - 16], xmm1
-    ret
-10: // 33 and more
+    move_ends 2, "0", "1"
+10:
     cmp rdx, 64
     ja 11f
-    movups xmm0, [rsi]
-    movups xmm1, [rsi + 16]
-    movups xmm2, [rsi + rdx - 32]
-    movups xmm3, [rsi + rdx - 16]
-    movups [rdi], xmm0
-    movups [rdi + 16], xmm1
-    movups [rdi + rdx - 32], xmm2
-    movups [rdi + rdx - 16], xmm3
-    ret
-11: // 65 and more
+    move_ends 4, "0, 1", "2, 3"
+11:
     cmp rdx, 128
     ja 12f
-    movups xmm0, [rsi]
-    movups xmm1, [rsi + 16]
-    movups xmm2, [rsi + 32]
-    movups xmm3, [rsi + 48]
-    movups xmm4, [rsi + rdx - 64]
-    movups xmm5, [rsi + rdx - 48]
-    movups xmm6, [rsi + rdx - 32]
-    movups xmm7, [rsi + rdx - 16]
-    movups [rdi], xmm0
-    movups [rdi + 16], xmm1
-    movups [rdi + 32], xmm2
-    movups [rdi + 48], xmm3
-    movups [rdi + rdx - 64], xmm4
-    movups [rdi + rdx - 48], xmm5
-    movups [rdi + rdx - 32], xmm6
-    movups [rdi + rdx - 16], xmm7
-    ret
-12: // 129 and more
+    move_ends 8, "0, 1, 2, 3", "4, 5, 6, 7"
+12:
     cmp rdx, 256
     ja 13f
-    movups xmm0, [rsi]
-    movups xmm1, [rsi + 16]
-    movups xmm2, [rsi + 32]
-    movups xmm3, [rsi + 48]
-    movups xmm4, [rsi + 64]
-    movups xmm5, [rsi + 80]
-    movups xmm6, [rsi + 96]
-    movups xmm7, [rsi + 112]
-    movups xmm8, [rsi + rdx - 128]
-    movups xmm9, [rsi + rdx - 112]
-    movups xmm10, [rsi + rdx - 96]
-    movups xmm11, [rsi + rdx - 80]
-    movups xmm12, [rsi + rdx - 64]
-    movups xmm13, [rsi + rdx - 48]
-    movups xmm14, [rsi + rdx - 32]
-    movups xmm15, [rsi + rdx - 16]
-    movups [rdi], xmm0
-    movups [rdi + 16], xmm1
-    movups [rdi + 32], xmm2
-    movups [rdi + 48], xmm3
-    movups [rdi + 64], xmm4
-    movups [rdi + 80], xmm5
-    movups [rdi + 96], xmm6
-    movups [rdi + 112], xmm7
-    movups [rdi + rdx - 128], xmm8
-    movups [rdi + rdx - 112], xmm9
-    movups [rdi + rdx - 96], xmm10
-    movups [rdi + rdx - 80], xmm11
-    movups [rdi + rdx - 64], xmm12
-    movups [rdi + rdx - 48], xmm13
-    movups [rdi + rdx - 32], xmm14
-    movups [rdi + rdx - 16], xmm15
-    ret
+    move_ends 16, "0, 1, 2, 3, 4, 5, 6, 7", "8, 9, 10, 11, 12, 13, 14, 15"
 13: // more: forwards, unless that writes over what is still to be read
     mov rcx, rdi
     sub rcx, rsi

@@ -1,7 +1,7 @@
 //! From a Service and its EndpointSlices to its records (Kubernetes DNS specification 2.3–2.5): pure, and the same for
 //! slices in any order and with any overlap.
 
-use super::{Kind, ServicePort, ServiceRecords, Targets, hosts::Hosts, own::Own};
+use super::{Kind, ServicePort, ServiceRecords, Targets, hosts::Hosts, parts::Parts};
 use crate::{
     index::{
         Options,
@@ -62,11 +62,11 @@ pub(in crate::index) fn build<'m>(
         ServiceKind::ClusterIp(addresses) => {
             let (a, aaaa) = encode(addresses, options.ttl.service);
             records.kind = Kind::ClusterIp;
-            records.own = Own::new(key, &a, &aaaa, &[]);
+            records.own = Parts::new([key, &a, &aaaa, &[]]);
         }
         ServiceKind::ExternalName(target) => {
             records.kind = Kind::ExternalName;
-            records.own = Own::new(key, &[], &[], target);
+            records.own = Parts::new([key, &[], &[], target]);
         }
     }
     records.ports = to_service(&service.ports);
@@ -186,7 +186,7 @@ impl<'m> Ready<'m> {
         }
         let (a, aaaa) = encode(&distinct, ttl);
         ServiceRecords {
-            own: Own::new(key, &a, &aaaa, &[]),
+            own: Parts::new([key, &a, &aaaa, &[]]),
             kind: Kind::Headless,
             ports: ports(self.offers, &members, hosts.len()),
             hosts,

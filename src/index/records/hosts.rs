@@ -1,7 +1,7 @@
 //! The ready endpoints of a service under their labels, with their addresses encoded already, to be found by either. It
 //! knows neither the service nor its slices.
 
-use super::places::Places;
+use super::{parts::Parts, places::Places};
 use crate::wire::{Addresses, encode_address};
 use std::{cmp::Ordering, net::IpAddr, ops::Range};
 
@@ -9,9 +9,7 @@ use std::{cmp::Ordering, net::IpAddr, ops::Range};
 #[repr(C)] // what a look-up reads stands together
 pub(in crate::index) struct Hosts {
     /// The labels, one behind the other, in alphabetical order; then their A records, then their AAAA records.
-    octets: Box<[u8]>,
-    labels_end: u32,
-    a_end: u32,
+    octets: Parts<3>,
     hosts: Box<[Host]>,
     places: Places,
     /// The addresses, sorted, for PTR.
@@ -87,15 +85,8 @@ impl Hosts {
         let by_v6 = by_v6
             .into_iter()
             .map(|(_, at)| AddressAt(at | AddressAt::IPV6));
-        let labels_end = labels.len();
-        let a_end = labels_end + a.len();
-        labels.reserve_exact(a.len() + aaaa.len());
-        labels.append(&mut a);
-        labels.append(&mut aaaa);
         let mut hosts = Self {
-            octets: labels.into(),
-            labels_end: labels_end as u32,
-            a_end: a_end as u32,
+            octets: Parts::new([&labels, &a, &aaaa]),
             hosts: hosts.into(),
             places: Places::default(),
             by_address: by_v4.chain(by_v6).collect(),
@@ -114,16 +105,16 @@ impl Hosts {
 
     /// A records of all of them.
     pub(super) fn a(&self) -> &[u8] {
-        &self.octets[self.labels_end as usize..self.a_end as usize]
+        self.octets.get(1)
     }
 
     /// AAAA records of all of them.
     pub(super) fn aaaa(&self) -> &[u8] {
-        &self.octets[self.a_end as usize..]
+        self.octets.get(2)
     }
 
     fn labels(&self) -> &[u8] {
-        &self.octets[..self.labels_end as usize]
+        self.octets.get(0)
     }
 
     /// The label of a host.
