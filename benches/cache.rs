@@ -16,15 +16,14 @@ use std::{hint::black_box, sync::Arc, time::Instant};
 const BYTES: u64 = 16 << 20;
 const HELD: usize = 10_000;
 
-fn key(name: &str) -> Key {
-    let question = Question {
+fn question(name: &str) -> Question {
+    Question {
         name: NameKey::from_text(name).unwrap(),
         qtype: 1,
         qclass: 1,
         dnssec_ok: false,
         checking_disabled: false,
-    };
-    Key::new(&question, 0)
+    }
 }
 
 /// An answer of one A record with a TTL of an hour.
@@ -33,39 +32,42 @@ fn entry(name: &str, now: Instant) -> Arc<Entry> {
     message.extend(NameKey::from_text(name).unwrap().as_bytes());
     message.extend(b"\0\x01\0\x01\xc0\x0c\0\x01\0\x01\0\0\x0e\x10\0\x04\xc0\0\x02\x01");
     let response = Response::parse(message).unwrap();
-    Arc::new(Entry::new(response, Bounds::default(), false, now))
+    let key = Key::new(&question(name), 0);
+    Arc::new(Entry::new(&key, response, Bounds::default(), false, now))
 }
 
 fn cache(criterion: &mut Criterion) {
     let now = Instant::now();
     let cache = Cache::new(BYTES, MESSAGE_MAX);
-    let keys: Vec<_> = (0..HELD)
-        .map(|n| key(&format!("www{n}.example.org")))
-        .collect();
-    let answer = entry("www.example.org", now);
-    keys.iter()
-        .for_each(|key| cache.put(key, Arc::clone(&answer)));
+    let names: Vec<_> = (0..HELD).map(|n| format!("www{n}.example.org")).collect();
+    for name in &names {
+        cache.put(entry(name, now));
+    }
+    let questions: Vec<_> = names.iter().map(|name| question(name)).collect();
     let mut n = 0;
     let mut next = move |of: usize| {
         n += 1;
         n % of
     };
     criterion.bench_function("hit, shared, 10,000 names", |bencher| {
-        bencher.iter(|| black_box(cache.get(&keys[next(HELD)], now)).is_some());
+        bencher.iter(|| black_box(cache.get(&Key::new(&questions[next(HELD)], 0), now)).is_some());
     });
     let mut recent = Recent::default();
-    criterion.bench_function("hit, own memory, 100 names", |bencher| {
-        bencher.iter(|| black_box(recent.get(&cache, &keys[next(100)], now)).is_some());
-    });
-    let absent = key("absent.example.org");
+    for held in [100, HELD] {
+        criterion.bench_function(&format!("hit, own memory, {held} names"), |bencher| {
+            bencher
+                .iter(|| black_box(recent.get(&cache, &questions[next(held)], 0, now)).is_some());
+        });
+    }
+    let absent = Key::new(&question("absent.example.org"), 0);
     criterion.bench_function("miss", |bencher| {
         bencher.iter(|| black_box(cache.get(&absent, now)).is_none());
     });
     let many: Vec<_> = (0..100_000)
-        .map(|n| key(&format!("n{n}.example.org")))
+        .map(|n| entry(&format!("n{n}.example.org"), now))
         .collect();
     criterion.bench_function("insertion into a full cache", |bencher| {
-        bencher.iter(|| cache.put(&many[next(many.len())], Arc::clone(&answer)));
+        bencher.iter(|| cache.put(Arc::clone(&many[next(many.len())])));
     });
 }
 

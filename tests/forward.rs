@@ -83,7 +83,7 @@ fn now() -> std::time::Instant {
 }
 
 /// An entry as a client sees it, in lines: the code and flags, then the records.
-fn lines(held: &Held, spelling: &str) -> Vec<String> {
+fn lines(held: &Held<'_>, spelling: &str) -> Vec<String> {
     let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in spelling.split_terminator('.') {
         packet.push(u8::try_from(label.len()).unwrap());

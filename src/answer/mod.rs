@@ -65,13 +65,13 @@ pub enum PodNames {
 }
 
 /// What is to be done with a question.
-#[derive(Debug)]
-pub enum Verdict<'s> {
-    /// This is the answer.
-    Answer(Answer<'s>),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The answer is to be given.
+    Answer,
     /// Somebody else knows the records of [`Answer::name`], to which the aliases in the answer lead, if there are any.
-    Forward(Elsewhere, Answer<'s>),
-    /// A name of the cluster about which the index cannot be sure now.
+    Forward(Elsewhere),
+    /// It is a name of the cluster about which the index cannot be sure now.
     Unsure,
 }
 
@@ -161,13 +161,14 @@ enum Found<'s> {
     Unsure,
 }
 
-/// Decides what is to be said. Allocates nothing; reads one snapshot from beginning to end.
+/// Decides what is to be said, and puts it into `answer`, which is empty: it is too large to be handed from hand to hand.
+/// Allocates nothing; reads one snapshot from beginning to end.
 pub fn decide<'s>(
     question: &Question,
     snapshot: &'s Snapshot,
     options: &'s Options,
-) -> Verdict<'s> {
-    let mut answer = Answer::default();
+    answer: &mut Answer<'s>,
+) -> Verdict {
     let mut name = Cow::Borrowed(&question.name);
     loop {
         let mut found = find(&name, question.qtype, snapshot, options);
@@ -200,13 +201,13 @@ pub fn decide<'s>(
                 answer.records = Records::Hinfo;
                 answer.authoritative = false;
             }
-            Found::Elsewhere(who) => return Verdict::Forward(who, answer),
+            Found::Elsewhere(who) => return Verdict::Forward(who),
             Found::Unsure => return Verdict::Unsure,
         }
         if snapshot.is_stale() && !answer.is_local(&name) {
             answer.ede = Some(stale(answer.rcode));
         }
-        return Verdict::Answer(answer);
+        return Verdict::Answer;
     }
 }
 

@@ -3,13 +3,15 @@
 
 use crate::{
     cache::{
-        Bounds,
+        Bounds, Key, key,
         store::{Weigh, allocated},
         ttl,
     },
-    wire::{Ede, Flags, Mark, Query, Rcode, ReplyEdns, Response, Stored, Ttls},
+    wire::{Ede, Flags, Mark, Query, Question, Rcode, ReplyEdns, Response, Stored, Ttls},
 };
 use std::{
+    borrow::Borrow,
+    hash::{Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
@@ -26,6 +28,7 @@ const STALE_TTL: u32 = 30;
 /// An answer of an upstream, ready to be given to anyone who asks the same question.
 #[derive(Debug)]
 pub struct Entry {
+    key: Box<[u8]>,
     message: Box<[u8]>,
     marks: Box<[Mark]>,
     ede: Option<Box<(u16, Box<[u8]>)>>,
@@ -42,31 +45,37 @@ pub struct Entry {
     refresh_failed_ms: AtomicU32,
     /// Hits, as far as [`POPULAR`]; [`CLAIMED`] while a refresh is under way because of them.
     hits: AtomicU8,
-    displaced: AtomicBool,
+    gone: AtomicBool,
 }
 
 /// So many hits show that an answer is asked for again and again.
 const POPULAR: u8 = 2;
 const CLAIMED: u8 = u8::MAX;
 
-/// The moments in an entry's life.
+/// How far an entry is in its life; everything counts from the moment at which it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// When it came.
-    pub stored_at: Instant,
+    /// Now.
+    pub age: Duration,
     /// From here on it is past its time.
-    pub good_until: Instant,
+    pub good_for: Duration,
     /// From here on it is given to nobody.
-    pub stale_until: Instant,
+    pub kept_for: Duration,
     /// When a newer answer was last asked for in vain.
-    pub refresh_failed_at: Option<Instant>,
+    pub refresh_failed_at: Option<Duration>,
 }
 
 impl Entry {
-    /// Makes an entry of an answer that came at `now`, good and then stale for as long as the rules say within these
+    /// Makes an entry for this key of an answer that came at `now`, good and then stale for as long as the rules say within these
     /// bounds. Its AD bit counts only if the upstream and the way to it are trusted (RFC 6840 §5.8). Only the header's
     /// four bits of the response code are kept: the others speak about the sender's own OPT.
-    pub fn new(response: Response, bounds: Bounds, trust_ad: bool, now: Instant) -> Self {
+    pub fn new(
+        key: &Key,
+        response: Response,
+        bounds: Bounds,
+        trust_ad: bool,
+        now: Instant,
+    ) -> Self {
         let lifetime = ttl::lifetime(&response, bounds);
         let flags = response.header.flags;
         let ede = response.opt.as_ref().and_then(|opt| opt.ede.clone());
@@ -77,6 +86,7 @@ impl Entry {
             good_for => good_for.saturating_add(bounds.stale),
         };
         Self {
+            key: key.as_bytes().into(),
             message: message.into(),
             marks: marks.into(),
             ede: ede.map(|(code, text)| match text.len() {
@@ -92,43 +102,39 @@ impl Entry {
             negative: lifetime.negative,
             refresh_failed_ms: AtomicU32::new(0),
             hits: AtomicU8::new(0),
-            displaced: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
         }
     }
 
     /// Is it within its own time?
     pub fn is_current(&self, now: Instant) -> bool {
-        now < self.good_until()
+        self.age(now) < seconds(self.good_for)
     }
 
     /// May it still be given, be it in its own time or stale?
     pub(super) fn is_alive(&self, now: Instant) -> bool {
-        now < self.stale_until()
+        self.age(now) < seconds(self.kept_for)
     }
 
-    fn good_until(&self) -> Instant {
-        self.stored_at + Duration::from_secs(self.good_for.into())
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.stored_at)
     }
 
-    fn stale_until(&self) -> Instant {
-        self.stored_at + Duration::from_secs(self.kept_for.into())
-    }
-
-    /// The moments in its life so far.
-    pub fn times(&self) -> Times {
+    /// How far it is in its life.
+    pub fn times(&self, now: Instant) -> Times {
         let failed = self.refresh_failed_ms.load(Ordering::Relaxed);
         let failed = failed.checked_sub(1).map(u64::from);
         Times {
-            stored_at: self.stored_at,
-            good_until: self.good_until(),
-            stale_until: self.stale_until(),
-            refresh_failed_at: failed.map(|ms| self.stored_at + Duration::from_millis(ms)),
+            age: self.age(now),
+            good_for: seconds(self.good_for),
+            kept_for: seconds(self.kept_for),
+            refresh_failed_at: failed.map(Duration::from_millis),
         }
     }
 
     /// Notes that a newer answer was asked for and did not come.
     pub fn refresh_failed(&self, now: Instant) {
-        let ms = now.saturating_duration_since(self.stored_at).as_millis();
+        let ms = self.age(now).as_millis();
         let ms = u32::try_from(ms).unwrap_or(u32::MAX).saturating_add(1);
         self.refresh_failed_ms.store(ms, Ordering::Relaxed);
         // Whoever has changed it in the meantime knows better.
@@ -149,13 +155,32 @@ impl Entry {
         self.hits.load(Ordering::Relaxed) == POPULAR && self.swap_hits(POPULAR, CLAIMED)
     }
 
-    /// Has the cache a newer answer, or learnt that there is none to keep?
-    pub(super) fn is_displaced(&self) -> bool {
-        self.displaced.load(Ordering::Relaxed)
+    /// Has it left the cache, for a newer answer or for want of room? From then on nobody else may give it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
     }
 
-    pub(super) fn displace(&self) {
-        self.displaced.store(true, Ordering::Relaxed);
+    /// What the cache has it under.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Is it the answer to this question on this route?
+    pub(super) fn is_for(&self, question: &Question, route: u16) -> bool {
+        key::is_of(&self.key, question, route)
+    }
+
+    /// Reads this itself, for nothing but that it was read.
+    pub(super) fn touch(&self) -> bool {
+        self.is_gone() ^ (self.key.len() == self.marks.len()) ^ self.ede.is_some()
+    }
+
+    /// The same of what it points to: one octet of each line of a processor's cache that a short answer takes.
+    pub(super) fn touch_content(&self) -> (Option<u8>, Option<u16>, u8) {
+        let lines = self.message.iter().step_by(64).take(4);
+        let lines = lines.fold(0, |all, octet| all ^ octet);
+        let marks = self.marks.first().map(|mark| mark.start);
+        (self.key.first().copied(), marks, lines)
     }
 
     fn swap_hits(&self, from: u8, to: u8) -> bool {
@@ -195,9 +220,8 @@ impl Entry {
         limit: usize,
         now: Instant,
     ) -> Option<usize> {
-        let age = now.saturating_duration_since(self.stored_at).as_secs();
         let ttls = Ttls::Aged {
-            age: u32::try_from(age).unwrap_or(u32::MAX),
+            age: u32::try_from(self.age(now).as_secs()).unwrap_or(u32::MAX),
             max: self.ttl_max,
         };
         self.write_with(ttls, query, edns, out, limit)
@@ -257,6 +281,10 @@ impl Entry {
     }
 }
 
+const fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count as u64)
+}
+
 impl Weigh for Arc<Entry> {
     fn weight(&self) -> usize {
         /// An `Arc` keeps two counts beside what it holds.
@@ -265,15 +293,50 @@ impl Weigh for Arc<Entry> {
             allocated(size_of_val(ede)) + allocated(ede.1.len())
         });
         let marks = allocated(size_of_val(&*self.marks));
-        allocated(COUNTED) + allocated(self.message.len()) + marks + ede
+        let octets = allocated(self.key.len()) + allocated(self.message.len());
+        allocated(COUNTED) + octets + marks + ede
+    }
+
+    fn leave(&self) {
+        self.gone.store(true, Ordering::Relaxed);
     }
 }
+
+/// An entry as what it is found by: its key, which need not be held twice.
+#[derive(Clone, Debug)]
+pub(super) struct ByKey(pub(super) Arc<Entry>);
+
+impl Weigh for ByKey {
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
+impl Borrow<[u8]> for ByKey {
+    fn borrow(&self) -> &[u8] {
+        self.0.key()
+    }
+}
+
+impl Hash for ByKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key().hash(state);
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key() == other.0.key()
+    }
+}
+
+impl Eq for ByKey {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        cache::tests::{NOW, response},
+        cache::tests::{NOW, key, response},
         wire::ReplyOpt,
     };
     use hickory_proto::op::Message;
@@ -297,8 +360,8 @@ mod tests {
     fn ttls_age_by_whole_seconds_and_the_spelling_is_the_askers() {
         let lines = ["www.x. 60 IN CNAME a.x.", "a.x. 20 IN A 192.0.2.1"];
         let response = response("www.x. A", 0, [&lines, &[], &[]]);
-        let entry = Entry::new(response, Bounds::default(), false, *NOW);
-        assert_eq!(entry.times().good_until, *NOW + Duration::from_secs(20));
+        let entry = Entry::new(&key("a"), response, Bounds::default(), false, *NOW);
+        assert_eq!(entry.times(*NOW).good_for, Duration::from_secs(20));
         let reply = written(
             &entry,
             &asked(b"\x03wWw\x01X\0"),
@@ -313,7 +376,7 @@ mod tests {
     #[test]
     fn an_entry_is_current_until_its_time_and_not_at_it() {
         let response = response("a. A", 0, [&["a. 5 IN A 192.0.2.1"], &[], &[]]);
-        let entry = Entry::new(response, Bounds::default(), false, *NOW);
+        let entry = Entry::new(&key("a"), response, Bounds::default(), false, *NOW);
         assert!(entry.is_current(*NOW + Duration::from_millis(4999)));
         assert!(!entry.is_current(*NOW + Duration::from_secs(5)));
     }
@@ -327,7 +390,7 @@ mod tests {
             (true, false, false),
             (false, true, false),
         ] {
-            let entry = Entry::new(answer.clone(), Bounds::default(), trust_ad, *NOW);
+            let entry = Entry::new(&key("a"), answer.clone(), Bounds::default(), trust_ad, *NOW);
             let mut query = asked(b"\x01a\0");
             query[3] = if asks { 0x20 } else { 0 };
             let reply = written(&entry, &query, Duration::ZERO);
@@ -347,7 +410,7 @@ mod tests {
         query.extend_from_slice(b"\0\0\x29\x04\xd0\0\0\0\0\0\0");
         let query = Query::parse(&query).unwrap();
         let option = |answer: &Response, edns| {
-            let entry = Entry::new(answer.clone(), Bounds::default(), false, *NOW);
+            let entry = Entry::new(&key("a"), answer.clone(), Bounds::default(), false, *NOW);
             let mut out = [0; 512];
             let len = entry.write(&query, edns, &mut out, 512, *NOW).unwrap();
             out[19 + 11..len].to_vec()

@@ -9,7 +9,7 @@ mod ttl;
 
 pub use entry::{Entry, Times};
 pub use key::Key;
-pub use recent::Recent;
+pub use recent::{Place, Recent};
 pub use store::{Size, Store, Weigh};
 pub use ttl::{Bounds, FAILURE_MAX, NEGATIVE_MAX, POSITIVE_MAX, STALE_MAX, failure};
 
@@ -34,8 +34,8 @@ pub struct Cache {
 /// A question has its answer in one of them.
 #[derive(Debug)]
 struct Stores {
-    positive: Store<Arc<Entry>>,
-    negative: Store<Arc<Entry>>,
+    positive: Store<entry::ByKey, Arc<Entry>>,
+    negative: Store<entry::ByKey, Arc<Entry>>,
 }
 
 impl Cache {
@@ -62,20 +62,18 @@ impl Cache {
 
     /// Keeps an answer, unless it is good for no time or longer than the cache keeps. The answer that stood there is gone
     /// in any case, from threads' own memories too: the newer one is right.
-    pub fn put(&self, key: &Key, entry: Arc<Entry>) {
+    pub fn put(&self, entry: Arc<Entry>) {
         let Stores { positive, negative } = &*self.stores;
         let (own, other) = match entry.is_negative() {
             true => (negative, positive),
             false => (positive, negative),
         };
-        let key = key.as_bytes();
-        let older = match entry.is_fleeting() || entry.message_len() > self.message_max {
-            true => own.remove(key),
-            false => own.insert(key, entry),
-        };
-        for older in older.into_iter().chain(other.remove(key)) {
-            older.displace();
+        let of = entry::ByKey(Arc::clone(&entry));
+        match entry.is_fleeting() || entry.message_len() > self.message_max {
+            true => own.remove(entry.key()),
+            false => own.insert(of.clone(), entry),
         }
+        other.remove(of.0.key());
     }
 
     /// How full it is: with answers that have data, and with those that have none.
@@ -117,28 +115,32 @@ mod tests {
         Response::parse(message.to_vec().unwrap()).unwrap()
     }
 
-    pub(super) fn key(name: &str) -> Key {
-        let question = Question {
+    pub(super) fn question(name: &str) -> Question {
+        Question {
             name: NameKey::from_text(name).unwrap(),
             qtype: 16,
             qclass: 1,
             dnssec_ok: false,
             checking_disabled: false,
-        };
-        Key::new(&question, 0)
+        }
     }
 
-    pub(super) fn entry(ttl: u32, text_len: usize, now: Instant) -> Arc<Entry> {
+    pub(super) fn key(name: &str) -> Key {
+        Key::new(&question(name), 0)
+    }
+
+    pub(super) fn entry(name: &str, ttl: u32, text_len: usize, now: Instant) -> Arc<Entry> {
         let text = "\"".to_owned() + &"x".repeat(200) + "\" ";
         let line = format!("a. {ttl} IN TXT {}", text.repeat(text_len / 200));
         let response = response("a. TXT", 0, [&[&line], &[], &[]]);
-        Arc::new(Entry::new(response, Bounds::default(), false, now))
+        let (key, bounds) = (key(name), Bounds::default());
+        Arc::new(Entry::new(&key, response, bounds, false, now))
     }
 
     #[test]
     fn an_answer_is_there_until_its_stale_time_is_over_by_the_callers_clock() {
         let cache = Cache::new(DEFAULT_BYTES, MESSAGE_MAX);
-        cache.put(&key("a"), entry(60, 200, *NOW));
+        cache.put(entry("a", 60, 200, *NOW));
         let current = |after| {
             let now = *NOW + Duration::from_secs(after);
             Some(cache.get(&key("a"), now)?.is_current(now))
@@ -153,8 +155,8 @@ mod tests {
     #[test]
     fn a_replaced_answer_lives_by_its_own_ttl() {
         let cache = Cache::new(DEFAULT_BYTES, MESSAGE_MAX);
-        cache.put(&key("a"), entry(1, 200, *NOW));
-        cache.put(&key("a"), entry(60, 200, *NOW));
+        cache.put(entry("a", 1, 200, *NOW));
+        cache.put(entry("a", 60, 200, *NOW));
         assert!(
             cache
                 .get(&key("a"), *NOW + Duration::from_secs(59))
@@ -164,10 +166,10 @@ mod tests {
 
     #[test]
     fn an_answer_with_ttl_0_or_over_8_kib_is_not_kept_and_replaces_what_was() {
-        for unfit in [entry(0, 200, *NOW), entry(60, 8400, *NOW)] {
+        for unfit in [entry("a", 0, 200, *NOW), entry("a", 60, 8400, *NOW)] {
             let cache = Cache::new(DEFAULT_BYTES, MESSAGE_MAX);
-            cache.put(&key("a"), entry(60, 200, *NOW));
-            cache.put(&key("a"), unfit);
+            cache.put(entry("a", 60, 200, *NOW));
+            cache.put(unfit);
             assert!(cache.get(&key("a"), *NOW).is_none());
         }
     }

@@ -7,7 +7,9 @@
 use foldhash::fast::RandomState;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync};
 use std::{
+    borrow::Borrow,
     fmt,
+    hash::Hash,
     marker::PhantomData,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -34,10 +36,19 @@ const REMEMBERED_PER: u64 = 512;
 const PARTS_MAX: u64 = 64;
 const PART_BYTES: u64 = 1024 * 1024;
 
-/// What can stand in a store.
+/// What can stand in a store, or be a key there.
 pub trait Weigh: Clone {
     /// Octets that it takes on the heap, with what the allocator needs.
     fn weight(&self) -> usize;
+
+    /// Is told to what leaves the store, be it for want of room, for something newer or by [`Store::remove`].
+    fn leave(&self) {}
+}
+
+impl Weigh for Box<[u8]> {
+    fn weight(&self) -> usize {
+        allocated(self.len())
+    }
 }
 
 /// How full a store is.
@@ -52,12 +63,12 @@ pub struct Size {
 }
 
 /// The map. Keys are compared in full.
-pub struct Store<V: Weigh> {
-    entries: sync::Cache<Box<[u8]>, V, Weights, RandomState, Leaving<V>>,
+pub struct Store<K, V> {
+    entries: sync::Cache<K, V, Weights, RandomState, Leaving<K, V>>,
     evicted: AtomicU64,
 }
 
-impl<V: Weigh> Store<V> {
+impl<K: Weigh + Borrow<[u8]> + Hash + Eq, V: Weigh> Store<K, V> {
     /// An empty one, bounded by this many octets.
     pub fn new(bytes: u64) -> Self {
         let parts = (bytes / PART_BYTES).clamp(1, PARTS_MAX).ilog2();
@@ -82,23 +93,23 @@ impl<V: Weigh> Store<V> {
         self.entries.get(key)
     }
 
-    /// Puts it there, and gives what stood there.
-    pub fn insert(&self, key: &[u8], value: V) -> Option<V> {
+    /// Puts it there, in place of what stood there.
+    pub fn insert(&self, key: K, value: V) {
         let mut leaving = Default::default();
-        self.entries
-            .insert_with_lifecycle(key.into(), value, &mut leaving);
-        let (mut left, [first, _]) = leaving;
-        let older = first.filter(|(of, _)| **of == *key);
-        left -= u64::from(older.is_some());
-        if left > 0 {
-            self.evicted.fetch_add(left, Ordering::Relaxed);
+        let of = key.clone();
+        self.entries.insert_with_lifecycle(key, value, &mut leaving);
+        let (left, [first, _]) = leaving;
+        let evicted = left - u64::from(first.is_some_and(|(key, _)| key == of));
+        if evicted > 0 {
+            self.evicted.fetch_add(evicted, Ordering::Relaxed);
         }
-        older.map(|(_, value)| value)
     }
 
-    /// Takes away what stands under this key, and gives it.
-    pub fn remove(&self, key: &[u8]) -> Option<V> {
-        self.entries.remove(key).map(|(_, value)| value)
+    /// Takes away what stands under this key.
+    pub fn remove(&self, key: &[u8]) {
+        if let Some((_, value)) = self.entries.remove(key) {
+            value.leave();
+        }
     }
 
     /// How full it is.
@@ -111,7 +122,7 @@ impl<V: Weigh> Store<V> {
     }
 }
 
-impl<V: Weigh> fmt::Debug for Store<V> {
+impl<K: Weigh + Borrow<[u8]> + Hash + Eq, V: Weigh> fmt::Debug for Store<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Store").field(&self.size()).finish()
     }
@@ -120,22 +131,23 @@ impl<V: Weigh> fmt::Debug for Store<V> {
 #[derive(Clone)]
 struct Weights;
 
-impl<V: Weigh> Weighter<Box<[u8]>, V> for Weights {
-    fn weight(&self, key: &Box<[u8]>, value: &V) -> u64 {
-        (allocated(key.len()) + value.weight() + PLACE) as u64
+impl<K: Weigh, V: Weigh> Weighter<K, V> for Weights {
+    fn weight(&self, key: &K, value: &V) -> u64 {
+        (key.weight() + value.weight() + PLACE) as u64
     }
 }
 
-/// Counts what leaves, and keeps the first two until the lock is given back, to be freed then. The first is the one that
-/// was replaced, if there was one.
+/// Counts what leaves, tells it so, and keeps the first two until the lock is given back, to be freed then. The first is the
+/// one that was replaced, if there was one.
 #[derive(Clone)]
-struct Leaving<V>(PhantomData<fn() -> V>);
+struct Leaving<K, V>(PhantomData<fn() -> (K, V)>);
 
-impl<V: Weigh> Lifecycle<Box<[u8]>, V> for Leaving<V> {
-    type RequestState = (u64, [Option<(Box<[u8]>, V)>; 2]);
+impl<K, V: Weigh> Lifecycle<K, V> for Leaving<K, V> {
+    type RequestState = (u64, [Option<(K, V)>; 2]);
 
-    fn on_evict(&self, (count, kept): &mut Self::RequestState, key: Box<[u8]>, value: V) {
+    fn on_evict(&self, (count, kept): &mut Self::RequestState, key: K, value: V) {
         *count += 1;
+        value.leave();
         if let Some(free) = kept.iter_mut().find(|place| place.is_none()) {
             *free = Some((key, value));
         }

@@ -44,9 +44,9 @@ pub(super) struct Forward<'s> {
 
 /// A reply that stands in the buffer.
 pub(super) struct Done {
-    len: usize,
-    origin: Origin,
-    rcode: u8,
+    pub(super) len: usize,
+    pub(super) origin: Origin,
+    pub(super) rcode: u8,
 }
 
 impl<'x> Exchange<'x> {
@@ -60,52 +60,45 @@ impl<'x> Exchange<'x> {
         if self.asked.client.port() == 0 {
             return Step::Done(None); // RFC 6335 §6: reserved; a reply could only feed a loop
         }
-        let parsed = Query::parse(self.asked.packet);
-        let query = match &parsed {
-            Ok(query) => query,
+        let mut query = Query::default();
+        match query.read(self.asked.packet) {
+            Ok(()) => {}
             Err(Unanswerable::Silence) => return Step::Done(None),
             Err(Unanswerable::HeaderOnly(header, rcode)) => {
-                let len = wire::header_only(*header, *rcode, out);
+                let len = wire::header_only(header, rcode, out);
                 return Step::Done(len.map(|len| Done {
                     len,
                     origin: Origin::Local,
-                    rcode: *rcode as u8,
+                    rcode: rcode as u8,
                 }));
             }
-        };
+        }
+        let query = &query;
         if let Some(rcode) = refusal(query) {
             return Step::Done(self.refuse(query, rcode, out));
         }
-        match answer::decide(&query.question, self.snapshot, &self.engine.options.answers) {
-            Verdict::Answer(answer) => Step::Done(self.authoritative(query, &answer, out)),
-            Verdict::Unsure if self.engine.options.has_cluster_dns => {
-                let forward = Forward {
-                    route: Route::ClusterDns,
-                    answer: Answer::default(),
-                };
-                match self.held(query, &forward, recent, now, out) {
-                    Some(done) => Step::Done(done),
-                    None => Step::Forward(query.clone(), forward),
-                }
+        let (question, options) = (&query.question, &self.engine.options);
+        let mut answer = Answer::default();
+        let route = match answer::decide(question, self.snapshot, &options.answers, &mut answer) {
+            Verdict::Answer => return Step::Done(self.authoritative(query, &answer, out)),
+            Verdict::Forward(Elsewhere::Upstream) => self.route(&answer.name(&question.name)),
+            Verdict::Forward(Elsewhere::ClusterDns) => Route::ClusterDns,
+            Verdict::Unsure if options.has_cluster_dns => {
+                answer = Answer::default();
+                Route::ClusterDns
             }
             Verdict::Unsure => {
                 let ede = Ede::new(
                     NOT_READY,
                     "the index of the cluster's names is not complete",
                 );
-                Step::Done(self.error(query, Rcode::ServFail, Some(ede), Origin::Cluster, out))
+                let failure = Rcode::ServFail;
+                return Step::Done(self.error(query, failure, Some(ede), Origin::Cluster, out));
             }
-            Verdict::Forward(who, answer) => {
-                let route = match who {
-                    Elsewhere::Upstream => self.route(&answer.name(&query.question.name)),
-                    Elsewhere::ClusterDns => Route::ClusterDns,
-                };
-                let forward = Forward { route, answer };
-                match self.held(query, &forward, recent, now, out) {
-                    Some(done) => Step::Done(done),
-                    None => Step::Forward(query.clone(), forward),
-                }
-            }
+        };
+        match self.held(query, route, &answer, recent, now, out) {
+            Some(done) => Step::Done(done),
+            None => Step::Forward(query.clone(), Forward { route, answer }),
         }
     }
 
@@ -157,30 +150,27 @@ impl<'x> Exchange<'x> {
     fn held(
         &self,
         query: &Query<'_>,
-        forward: &Forward<'_>,
+        route: Route,
+        answer: &Answer<'_>,
         recent: Option<&mut Recent>,
         now: Instant,
         out: &mut [u8],
     ) -> Option<Option<Done>> {
         let recursion_desired = query.header.flags.has(Flags::RD);
-        match forward.answer.is_bare() {
+        match answer.is_bare() {
             true => {}
             false if recursion_desired => return None,
-            false => return Some(self.authoritative(query, &forward.answer, out)),
+            false => return Some(self.authoritative(query, answer, out)),
         }
-        if let Some(held) = self
-            .engine
-            .forward
-            .held(&query.question, forward.route, recent, now)
-        {
+        let (forwarder, question) = (&self.engine.forward, &query.question);
+        if let Some(held) = forwarder.held(question, route, recent, now) {
             return Some(self.forwarded(query, &held, Origin::Cache, now, out));
         }
         if !recursion_desired {
             // RFC 1035 §4.1.1: no recursion was desired, and there is no data of our own.
             return Some(self.error(query, Rcode::Refused, None, Origin::Local, out));
         }
-        let (forwarder, client) = (&self.engine.forward, self.asked.client.ip());
-        match forwarder.refused(&query.question, forward.route, client, now) {
+        match forwarder.refused(question, route, self.asked.client.ip(), now) {
             Some(Ok(held)) => Some(self.forwarded(query, &held, Origin::Cache, now, out)),
             Some(Err(failure)) => Some(self.failed(query, failure, out)),
             None => None,
@@ -233,7 +223,7 @@ impl<'x> Exchange<'x> {
     fn forwarded(
         &self,
         query: &Query<'_>,
-        held: &Held,
+        held: &Held<'_>,
         unless_stale: Origin,
         now: Instant,
         out: &mut [u8],
@@ -318,7 +308,7 @@ impl<'x> Exchange<'x> {
 }
 
 /// Where an answer of others came from, as it is counted.
-const fn origin(held: &Held, unless_stale: Origin) -> Origin {
+const fn origin(held: &Held<'_>, unless_stale: Origin) -> Origin {
     if held.stale {
         Origin::Stale
     } else {

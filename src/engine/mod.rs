@@ -18,7 +18,7 @@ use crate::{
     answer,
     forward::Forwarder,
     index::{Reader, Snapshot},
-    metrics::{Queries, Transport},
+    metrics::{Queries, Tally, Transport},
     wire,
 };
 use exchange::{Exchange, Step};
@@ -90,6 +90,7 @@ pub struct View<'e> {
     engine: &'e Engine,
     snapshot: arc_swap::Guard<Arc<Snapshot>>,
     recent: Option<&'e mut Recent>,
+    tally: Tally,
 }
 
 impl Engine {
@@ -115,6 +116,7 @@ impl Engine {
             engine: self,
             snapshot: self.index.load(),
             recent,
+            tally: Tally::default(),
         }
     }
 
@@ -141,7 +143,7 @@ impl Engine {
 impl View<'_> {
     /// Reads ahead for the queries in these packets, which are asked next.
     pub fn warm<'p>(&self, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
-        warm::warm(&self.snapshot, packets);
+        warm::warm(&self.snapshot, self.recent.as_deref(), packets);
     }
 
     /// Answers without waiting, allocating or locking, if that can be done.
@@ -153,9 +155,23 @@ impl View<'_> {
             plain: false,
         };
         match exchange.first_steps(self.recent.as_deref_mut(), now, out) {
-            Step::Done(done) => exchange.finish(done).map_or(Now::Drop, Now::Reply),
+            Step::Done(Some(done)) => {
+                self.tally
+                    .answered(asked.transport, done.origin, done.rcode);
+                Now::Reply(done.len)
+            }
+            Step::Done(None) => {
+                self.engine.queries.dropped(asked.transport);
+                Now::Drop
+            }
             Step::Forward(..) => Now::NeedsAsync,
         }
+    }
+}
+
+impl Drop for View<'_> {
+    fn drop(&mut self) {
+        self.engine.queries.add(&mut self.tally);
     }
 }
 

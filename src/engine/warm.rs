@@ -1,39 +1,73 @@
-//! What a batch of queries will read in the index, brought into the processor's caches for all of them at once: one after
-//! the other, each would wait for memory several times. It answers nothing, and what it takes for a service's name may be none.
+//! What a batch of queries will read in the index, and in the thread's own memory of recent answers, brought into the
+//! processor's caches for all of them at once: one after the other, each would wait for memory several times. It answers
+//! nothing, and what it takes for a service's name may be none.
 
 use crate::{
+    cache::{Place, Recent},
     index::{Below, Snapshot},
-    wire::HEADER_LEN,
+    wire::{HEADER_LEN, MAX_NAME_LEN},
 };
 
 /// With fewer, there is nothing to wait for at once.
 const WORTH_IT: usize = 4;
+/// Most datagrams of a batch.
+const AT_ONCE: usize = 64;
 /// Labels of a name that are looked at; the longest search path stays well below.
 const MAX_LABELS: usize = 32;
-/// Longest `<host>.<service>.<namespace>`, each with its length in front.
-const MAX_KEY_LEN: usize = 3 * 64;
 
-/// Touches the records of the services below which the queries' names seem to be.
-pub(super) fn warm<'p>(snapshot: &Snapshot, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
+/// Touches the records of the services below which the queries' names seem to be, and the recent answers to the others.
+pub(super) fn warm<'p>(
+    snapshot: &Snapshot,
+    recent: Option<&Recent>,
+    packets: impl ExactSizeIterator<Item = &'p [u8]>,
+) {
     if packets.len() < WORTH_IT {
         return;
     }
+    let recent = recent.filter(|recent| !recent.is_empty());
     let zone_labels = snapshot.options().zone.label_count();
-    let mut key = [0; MAX_KEY_LEN];
-    snapshot.warm(packets.filter_map(|packet| {
-        let (below, service) = labels(packet, zone_labels, &mut key)?;
-        let below = below.map(|label| snapshot.host_hash(label));
-        Some((snapshot.service_hash(service), below))
-    }));
+    let mut lowered = [0; MAX_NAME_LEN];
+    let (mut services, mut answers) = ([(0, Below::Nothing); AT_ONCE], [Place::default(); AT_ONCE]);
+    let (mut service_count, mut answer_count) = (0, 0);
+    for packet in packets.take(AT_ONCE) {
+        match asked(packet, zone_labels, recent.is_some(), &mut lowered) {
+            Some(Asked::Service(service, below)) => {
+                let below = below.map(|label| snapshot.host_hash(label));
+                services[service_count] = (snapshot.service_hash(service), below);
+                service_count += 1;
+            }
+            Some(Asked::Other(name, qtype)) => {
+                if let Some(recent) = recent {
+                    answers[answer_count] = recent.place(name, qtype);
+                    answer_count += 1;
+                }
+            }
+            None => {}
+        }
+    }
+    snapshot.warm(&services[..service_count]);
+    if let Some(recent) = recent {
+        recent.warm(&answers[..answer_count]);
+    }
 }
 
-/// Finds `<service>.<namespace>` in `….<service>.<namespace>.svc.<zone>`, with their lengths, and what is asked for below it, a
-/// host by its label; in lower case. The zone's labels are only counted.
-fn labels<'k>(
+/// What a query seems to be about; names are in lower case, labels have their lengths in front.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked<'k> {
+    /// `<service>.<namespace>`, and what is below it, a host by its label.
+    Service(&'k [u8], Below<&'k [u8]>),
+    /// Another name, with its root, and the type that is asked for.
+    Other(&'k [u8], u16),
+}
+
+/// Tells `….<service>.<namespace>.svc.<zone>` from other names, which are read only if they are wanted. The zone's labels are
+/// only counted.
+fn asked<'k>(
     packet: &[u8],
     zone_labels: usize,
-    key: &'k mut [u8; MAX_KEY_LEN],
-) -> Option<(Below<&'k [u8]>, &'k [u8])> {
+    others: bool,
+    lowered: &'k mut [u8; MAX_NAME_LEN],
+) -> Option<Asked<'k>> {
     let mut starts = [0; MAX_LABELS];
     let (mut count, mut at) = (0, HEADER_LEN);
     loop {
@@ -47,38 +81,50 @@ fn labels<'k>(
             _ => return None,
         }
     }
-    let svc = count.checked_sub(zone_labels + 1)?;
-    let (service, to) = (starts[svc.checked_sub(2)?], starts[svc]);
-    if !packet.get(to..to + 4)?.eq_ignore_ascii_case(b"\x03svc") {
-        return None;
-    }
-    let from = if svc == 3 { starts[0] } else { service };
+    let svc = count.checked_sub(zone_labels + 1).filter(|svc| {
+        let label = packet.get(starts[*svc]..starts[*svc] + 4);
+        *svc >= 2 && label.is_some_and(|it| it.eq_ignore_ascii_case(b"\x03svc"))
+    });
+    let (from, to) = match svc {
+        Some(3) => (starts[0], starts[3]),
+        Some(svc) => (starts[svc - 2], starts[svc]),
+        None if others => (HEADER_LEN, at + 1),
+        None => return None,
+    };
     let found = packet.get(from..to)?;
-    let key = key.get_mut(..found.len())?;
-    key.copy_from_slice(found);
-    key.make_ascii_lowercase();
-    let (host, service) = key.split_at(service - from);
+    let lowered = lowered.get_mut(..found.len())?;
+    lowered.copy_from_slice(found);
+    lowered.make_ascii_lowercase();
+    let Some(svc) = svc else {
+        let qtype = packet.get(to..)?.first_chunk().copied()?;
+        return Some(Asked::Other(lowered, u16::from_be_bytes(qtype)));
+    };
+    let (host, service) = lowered.split_at(starts[svc - 2] - from);
     let below = match (host, svc) {
         ([_, label @ ..], _) => Below::Host(label),
         (_, 2) => Below::Nothing,
         _ => Below::Port,
     };
-    Some((below, service))
+    Some(Asked::Service(service, below))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(name: &[&str], expected: Option<(Below<&[u8]>, &[u8])>) {
+    fn check(name: &[&str], expected: Asked<'_>) {
         let mut packet = vec![0; HEADER_LEN];
         for label in name {
             packet.push(label.len() as u8);
             packet.extend_from_slice(label.as_bytes());
         }
-        packet.extend([0, 0, 1, 0, 1]);
-        let mut key = [0; MAX_KEY_LEN];
-        assert_eq!(labels(&packet, 2, &mut key), expected, "{name:?}");
+        packet.extend([0, 0, 28, 0, 1]);
+        let mut lowered = [0; MAX_NAME_LEN];
+        let is_other = matches!(expected, Asked::Other(..));
+        let found = asked(&packet, 2, true, &mut lowered);
+        assert_eq!(found, Some(expected), "{name:?}");
+        let found = asked(&packet, 2, false, &mut lowered);
+        assert_eq!(found.is_none(), is_other, "{name:?}");
     }
 
     #[test]
@@ -99,27 +145,49 @@ mod tests {
                 Below::Port,
             ),
         ] {
-            check(name, Some((below, web)));
-        }
-        for name in [
-            &["www", "example", "com"][..],
-            &["shop", "svc", "cluster", "local"],
-            &["a", "b", "pod", "cluster", "local"],
-            &[],
-            &["x"; 40],
-        ] {
-            check(name, None);
+            check(name, Asked::Service(web, below));
         }
     }
 
     #[test]
-    fn a_name_that_does_not_end_or_is_compressed_has_none() {
-        let mut key = [0; MAX_KEY_LEN];
-        for end in [&[][..], &[0xC0, 0x0C], &[5, b'a'], &[0xFF]] {
+    fn every_other_name_is_one_that_may_have_been_answered() {
+        for (name, wire) in [
+            (
+                &["WWW", "example", "com"][..],
+                b"\x03www\x07example\x03com\0".as_slice(),
+            ),
+            (
+                &["shop", "svc", "cluster", "local"],
+                b"\x04shop\x03svc\x07cluster\x05local\0",
+            ),
+            (
+                &["a", "b", "pod", "cluster", "local"],
+                b"\x01a\x01b\x03pod\x07cluster\x05local\0",
+            ),
+            (&[], b"\0"),
+        ] {
+            check(name, Asked::Other(wire, 28));
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_does_not_end_or_is_compressed_has_none() {
+        let mut lowered = [0; MAX_NAME_LEN];
+        let label = [&[63][..], &[b'x'; 63]].concat();
+        for end in [
+            &[][..],
+            &[0xC0, 0x0C],
+            &[5, b'a'],
+            &[0xFF],
+            &[0],
+            &[0, 0],
+            &[1, b'x'].repeat(40),
+            &[&label.repeat(4)[..], &[0, 0, 1]].concat(),
+        ] {
             let mut packet = vec![0; HEADER_LEN];
-            packet.extend_from_slice(b"\x03web\x04shop\x03svc");
+            packet.extend_from_slice(b"\x03web\x04shop");
             packet.extend_from_slice(end);
-            assert_eq!(labels(&packet, 0, &mut key), None, "{end:?}");
+            assert_eq!(asked(&packet, 2, true, &mut lowered), None, "{end:?}");
         }
     }
 }

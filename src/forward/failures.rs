@@ -15,7 +15,7 @@ const ROW_GAP: Duration = Duration::from_secs(2 * FAILURE_MAX as u64);
 /// The failures of the last seconds.
 #[derive(Debug)]
 pub(super) struct Failures {
-    remembered: Store<Remembered>,
+    remembered: Store<Box<[u8]>, Remembered>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Failures {
             nth,
             until,
         };
-        self.remembered.insert(key.as_bytes(), failure);
+        self.remembered.insert(key.as_bytes().into(), failure);
     }
 
     /// An answer came: the row is over.

@@ -4,24 +4,25 @@ use crate::{
     cache::Entry,
     wire::{Ede, Query, ReplyEdns},
 };
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 /// An entry to be given away.
 #[derive(Clone, Debug)]
-pub struct Held {
-    /// The answer, or an upstream's word that it cannot answer.
-    pub entry: Arc<Entry>,
+pub struct Held<'m> {
+    /// The answer, or an upstream's word that it cannot answer; perhaps lent by a thread's own memory, as counting those who
+    /// have it is a write to what all threads share.
+    pub entry: Cow<'m, Arc<Entry>>,
     /// Is it past its time, and given for want of a newer one?
     pub stale: bool,
 }
 
-impl Held {
-    pub(super) const fn current(entry: Arc<Entry>) -> Self {
+impl<'m> Held<'m> {
+    pub(super) const fn current(entry: Cow<'m, Arc<Entry>>) -> Self {
         let stale = false;
         Self { entry, stale }
     }
 
-    pub(super) const fn stale(entry: Arc<Entry>) -> Self {
+    pub(super) const fn stale(entry: Cow<'m, Arc<Entry>>) -> Self {
         let stale = true;
         Self { entry, stale }
     }

@@ -54,6 +54,7 @@ use rand::rngs::StdRng;
 use shares::{Share, Shares};
 use stale::{CLIENT_PATIENCE, State};
 use std::{
+    borrow::Cow,
     fmt,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -174,23 +175,26 @@ impl Forwarder {
     /// The answer, if it can be given at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. `recent` is
     /// the asking thread's own memory, if it has one. It neither allocates nor locks, but for the one hit in an answer's
     /// life that starts its refresh.
-    pub fn held(
+    pub fn held<'m>(
         &self,
         question: &Question,
         route: Route,
-        recent: Option<&mut Recent>,
+        recent: Option<&'m mut Recent>,
         now: Instant,
-    ) -> Option<Held> {
-        let (key, cache) = (Key::new(question, route.number()), &self.shared.cache);
+    ) -> Option<Held<'m>> {
+        let (cache, number) = (&self.shared.cache, route.number());
         let entry = match recent {
-            Some(recent) => recent.get(cache, &key, now),
-            None => cache.get(&key, now),
+            Some(recent) => recent.get(cache, question, number, now),
+            None => (cache.get(&Key::new(question, number), now)).map(Cow::Owned),
         };
         let Some(entry) = entry else {
-            return Some(Held::current(self.shared.failures.get(&key, now)?.ok()?));
+            let key = Key::new(question, number);
+            let failure = self.shared.failures.get(&key, now)?.ok()?;
+            return Some(Held::current(Cow::Owned(failure)));
         };
-        match stale::state(entry.times(), now) {
+        match stale::state(entry.times(now)) {
             State::Ending if self.shared.prefetch && entry.claim_refresh() => {
+                let key = Key::new(question, number);
                 if self.refresh(&key, question, route).is_none() {
                     entry.refresh_failed(now);
                 }
@@ -213,7 +217,7 @@ impl Forwarder {
         route: Route,
         client: IpAddr,
         now: Instant,
-    ) -> Option<Result<Held, Failure>> {
+    ) -> Option<Result<Held<'static>, Failure>> {
         if self.shared.probes.came_back(&question.name) {
             return Some(Err(Failure::Loop));
         }
@@ -226,8 +230,8 @@ impl Forwarder {
             .cache
             .get(&Key::new(question, route.number()), now);
         let held = past.map(|entry| match entry.is_current(now) {
-            true => Held::current(entry), // it has just come
-            false => Held::stale(entry),
+            true => Held::current(Cow::Owned(entry)), // it has just come
+            false => Held::stale(Cow::Owned(entry)),
         });
         Some(held.ok_or(Failure::ShareUsedUp))
     }
@@ -239,7 +243,7 @@ impl Forwarder {
         question: &Question,
         route: Route,
         client: IpAddr,
-    ) -> Result<Held, Failure> {
+    ) -> Result<Held<'static>, Failure> {
         if !self.has_upstreams(route) {
             return Err(Failure::NoUpstreams);
         }
@@ -252,19 +256,20 @@ impl Forwarder {
         let Some(stale) = past.filter(|entry| !entry.is_current(asked_at)) else {
             let waiter = self.board(&key, question, route, client)?;
             let outcome = waiter.outcome().await;
-            return outcome.unwrap_or(Err(Failure::Dropped)).map(Held::current);
+            let entry = outcome.unwrap_or(Err(Failure::Dropped))?;
+            return Ok(Held::current(Cow::Owned(entry)));
         };
         if let Ok(waiter) = self.board(&key, question, route, client) {
             match timeout(CLIENT_PATIENCE, waiter.outcome()).await {
                 Ok(Some(Ok(entry))) if exchange::is_answer(entry.rcode().into()) => {
-                    return Ok(Held::current(entry));
+                    return Ok(Held::current(Cow::Owned(entry)));
                 }
                 Ok(_) => {}
                 // Who asks from now on need not wait as well; the newer answer may still come.
                 Err(_) => stale.refresh_failed(now()),
             }
         }
-        Ok(Held::stale(stale))
+        Ok(Held::stale(Cow::Owned(stale)))
     }
 
     /// A seat on the flight of this question, which is under way by then. It is in the share of the client who leads, for as
@@ -378,11 +383,12 @@ impl Shared {
         let Configured {
             bounds, trust_ad, ..
         } = configured;
-        let outcome = asked.map(|response| Arc::new(Entry::new(response, *bounds, *trust_ad, now)));
+        let outcome =
+            asked.map(|response| Arc::new(Entry::new(key, response, *bounds, *trust_ad, now)));
         match &outcome {
             Ok(entry) if is_answer(&outcome) => {
                 self.failures.forget(key);
-                self.cache.put(key, Arc::clone(entry));
+                self.cache.put(Arc::clone(entry));
             }
             _ => {
                 if let Some(held) = self.cache.get(key, now) {

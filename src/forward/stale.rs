@@ -1,13 +1,13 @@
 //! Where a held answer stands at a moment: good, about to end, or past its time and still to be given (RFC 8767). A pure
-//! function of its times and `now`; it holds no answer and asks for none.
+//! function of its times; it holds no answer and asks for none.
 //!
 //! ```text
-//!         good_until - a tenth         good_until                          stale_until
+//!        a tenth before         good_for                              kept_for
 //!  Fresh ─────────┼────── Ending ──────────┼─── RefreshDue │ Unrefreshed ───────┼─── Dead
 //! ```
 
 use crate::cache::Times;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long an asker waits for a newer answer while a stale one is at hand (RFC 8767 §5, the client response timer): below
 /// the 2 s after which the most impatient stub resolvers ask again.
@@ -37,26 +37,25 @@ pub(super) enum State {
     Dead,
 }
 
-/// Where an answer with these times stands at `now`.
-pub(super) fn state(times: Times, now: Instant) -> State {
-    let failed_lately = times
-        .refresh_failed_at
-        .is_some_and(|failed| now.saturating_duration_since(failed) < RECHECK_AFTER);
-    if now >= times.stale_until {
-        State::Dead
-    } else if now >= times.good_until {
-        match failed_lately {
+/// Where an answer with these times stands.
+pub(super) fn state(times: Times) -> State {
+    let failed = times.refresh_failed_at;
+    let failed_lately = failed.is_some_and(|at| times.age.saturating_sub(at) < RECHECK_AFTER);
+    let Some(left) = times
+        .good_for
+        .checked_sub(times.age)
+        .filter(|it| !it.is_zero())
+    else {
+        return match failed_lately {
+            _ if times.age >= times.kept_for => State::Dead,
             true => State::Unrefreshed,
             false => State::RefreshDue,
-        }
-    } else {
-        let good_for = times.good_until.saturating_duration_since(times.stored_at);
-        let ending = (good_for / ENDING_SHARE).max(ENDING_MIN.min(good_for / 2));
-        let left = times.good_until.saturating_duration_since(now);
-        match left <= ending && !failed_lately {
-            true => State::Ending,
-            false => State::Fresh,
-        }
+        };
+    };
+    let ending = (times.good_for / ENDING_SHARE).max(ENDING_MIN.min(times.good_for / 2));
+    match left <= ending && !failed_lately {
+        true => State::Ending,
+        false => State::Fresh,
     }
 }
 
@@ -64,17 +63,14 @@ pub(super) fn state(times: Times, now: Instant) -> State {
 mod tests {
     use super::{State::*, *};
 
-    #[allow(clippy::disallowed_methods, reason = "an Instant has no other source")]
     fn states(good_for: u64, stale_for: u64, failed_ms: Option<u64>, at_ms: &[u64]) -> Vec<State> {
-        let stored_at = Instant::now();
-        let after = |ms| stored_at + Duration::from_millis(ms);
-        let times = Times {
-            stored_at,
-            good_until: after(good_for * 1000),
-            stale_until: after((good_for + stale_for) * 1000),
-            refresh_failed_at: failed_ms.map(after),
+        let times = |age| Times {
+            age: Duration::from_millis(age),
+            good_for: Duration::from_secs(good_for),
+            kept_for: Duration::from_secs(good_for + stale_for),
+            refresh_failed_at: failed_ms.map(Duration::from_millis),
         };
-        at_ms.iter().map(|ms| state(times, after(*ms))).collect()
+        at_ms.iter().map(|ms| state(times(*ms))).collect()
     }
 
     #[test]

@@ -161,16 +161,14 @@ impl Snapshot {
 
     /// Reads what answers begin with about services with these hashes, and about what is asked for below them. The reads of one
     /// step do not wait for each other, only for those of the step before.
-    pub fn warm(&self, hashes: impl Iterator<Item = (u64, Below<u64>)>) {
+    pub fn warm(&self, hashes: &[(u64, Below<u64>)]) {
         let mut asked = [(None, Below::Nothing); WARM_AT_ONCE];
-        let mut count = 0;
         for (slot, (service, below)) in asked.iter_mut().zip(hashes) {
             // The first of several in one group is as good as the right one: it is right nearly always.
-            let services = &self.names[shard_of(service)].services;
-            *slot = (services.find(service, |_| true), below);
-            count += 1;
+            let services = &self.names[shard_of(*service)].services;
+            *slot = (services.find(*service, |_| true), *below);
         }
-        let asked = &asked[..count];
+        let asked = &asked[..hashes.len().min(WARM_AT_ONCE)];
         for (records, _) in asked {
             black_box(records.map(|records| records.touch()));
         }

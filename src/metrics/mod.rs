@@ -18,7 +18,7 @@ pub use forward::{Forward, Hedge, Ignored, Limit, Sent};
 pub use handover::Handover;
 pub use index::Index;
 use prometheus_client::registry::Registry;
-pub use queries::{Origin, Queries, Transport};
+pub use queries::{Origin, Queries, Tally, Transport};
 pub use server::{Closed, Refused, Server};
 pub use upstreams::Upstream;
 

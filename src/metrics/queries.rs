@@ -6,6 +6,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
+use std::mem;
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,42 @@ struct Labels {
     rcode: &'static str,
 }
 
+const ROWS: usize = TRANSPORTS.len() * ORIGINS.len() * RCODES.len();
+
+/// Answers that one thread counts for itself, to be added for a whole batch: a counter that many threads write for each answer
+/// is on its way between their processors all the time.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    answered: [u32; ROWS],
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            answered: [0; ROWS],
+        }
+    }
+}
+
+impl Tally {
+    /// Counts an answer with this (extended) RCODE.
+    pub fn answered(&mut self, transport: Transport, origin: Origin, rcode: u8) {
+        if let Some(count) = self.answered.get_mut(row(transport, origin, rcode)) {
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
+/// Where the answers with this (extended) RCODE are counted.
+const fn row(transport: Transport, origin: Origin, rcode: u8) -> usize {
+    let rcode = match rcode {
+        0..=5 => rcode as usize,
+        16 => 6,
+        _ => 7,
+    };
+    (transport as usize * ORIGINS.len() + origin as usize) * RCODES.len() + rcode
+}
+
 /// Counters of answered and of dropped queries.
 #[derive(Clone, Debug)]
 pub struct Queries {
@@ -55,7 +92,7 @@ impl Queries {
     /// Registers the families and makes every handle.
     pub(super) fn new(registry: &mut Registry) -> Self {
         let family = Family::<Labels, Counter>::default();
-        let mut answered = Vec::with_capacity(TRANSPORTS.len() * ORIGINS.len() * RCODES.len());
+        let mut answered = Vec::with_capacity(ROWS);
         for transport in TRANSPORTS {
             for origin in ORIGINS {
                 for rcode in RCODES {
@@ -88,14 +125,17 @@ impl Queries {
 
     /// Counts an answer with this (extended) RCODE.
     pub fn answered(&self, transport: Transport, origin: Origin, rcode: u8) {
-        let rcode = match rcode {
-            0..=5 => usize::from(rcode),
-            16 => 6,
-            _ => 7,
-        };
-        let row = (transport as usize * ORIGINS.len() + origin as usize) * RCODES.len();
-        if let Some(counter) = self.answered.get(row + rcode) {
+        if let Some(counter) = self.answered.get(row(transport, origin, rcode)) {
             counter.inc();
+        }
+    }
+
+    /// Adds what one thread has counted, which begins anew.
+    pub fn add(&self, tally: &mut Tally) {
+        for (counter, count) in self.answered.iter().zip(&mut tally.answered) {
+            if *count != 0 {
+                counter.inc_by(u64::from(mem::take(count)));
+            }
         }
     }
 

@@ -43,7 +43,7 @@ impl Flags {
 }
 
 /// A header, decoded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Header {
     /// The message's ID.
     pub id: u16,

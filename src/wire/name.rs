@@ -29,32 +29,33 @@ impl NameKey {
     /// Reads the uncompressed name that starts at `at` in `packet`, and says where it ends. `None` for a name that runs out
     /// of the packet, is longer than 255 octets, or holds a compression pointer or an unknown label type.
     pub fn read(packet: &[u8], at: usize) -> Option<(Self, usize)> {
-        let mut name = Self {
-            octets: [0; MAX_NAME_LEN],
-            starts: [0; MAX_LABELS],
-            len: 0,
-            labels: 0,
-        };
+        let mut name = Self::default();
+        let end = name.read_again(packet, at)?;
+        Some((name, end))
+    }
+
+    /// The same into this name, of which nothing is left: a whole one is too large to be handed over for each query.
+    pub(super) fn read_again(&mut self, packet: &[u8], at: usize) -> Option<usize> {
         let rest = packet.get(at..)?;
-        let mut end = 0_u8;
+        let (mut end, mut labels) = (0_u8, 0_u8);
         loop {
             let len = *rest.get(usize::from(end))?;
             let start = end;
             end = end.checked_add(1)?.checked_add(len)?;
             match len {
                 0 => break,
-                1..=63 => *name.starts.get_mut(usize::from(name.labels))? = start,
+                1..=63 => *self.starts.get_mut(usize::from(labels))? = start,
                 _ => return None,
             }
-            name.labels = name.labels.checked_add(1)?;
+            labels = labels.checked_add(1)?;
         }
-        name.len = end;
+        (self.len, self.labels) = (end, labels);
         let end = usize::from(end);
-        let octets = name.octets.get_mut(..end)?;
+        let octets = self.octets.get_mut(..end)?;
         octets.copy_from_slice(rest.get(..end)?);
         // The labels' lengths, too: 63 is less than `A`.
         octets.make_ascii_lowercase();
-        Some((name, at.checked_add(end)?))
+        at.checked_add(end)
     }
 
     /// Reads a name as people write it, with or without the last dot. Escapes (`\.`) are not known.
@@ -122,6 +123,18 @@ impl NameKey {
     pub fn labels_above(&self, zone: &Self) -> Option<usize> {
         let above = self.label_count().checked_sub(zone.label_count())?;
         (self.as_bytes().get(self.label_start(above)?..)? == zone.as_bytes()).then_some(above)
+    }
+}
+
+impl Default for NameKey {
+    /// The root.
+    fn default() -> Self {
+        Self {
+            octets: [0; MAX_NAME_LEN],
+            starts: [0; MAX_LABELS],
+            len: 1,
+            labels: 0,
+        }
     }
 }
 

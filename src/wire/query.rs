@@ -4,7 +4,7 @@
 use super::{Flags, HEADER_LEN, Header, MIN_UDP_PAYLOAD, NameKey, Rcode, rtype};
 
 /// What is asked: all that separates one answer from another, but for the route.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Question {
     /// QNAME, lower-cased.
     pub name: NameKey,
@@ -32,7 +32,7 @@ pub struct Edns {
 }
 
 /// A query, borrowed from its packet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Query<'p> {
     /// ID, flags and counts.
     pub header: Header,
@@ -56,6 +56,12 @@ pub enum Unanswerable {
 impl<'p> Query<'p> {
     /// Parses a packet in one pass, linear in its length.
     pub fn parse(packet: &'p [u8]) -> Result<Self, Unanswerable> {
+        let mut query = Self::default();
+        query.read(packet).map(|()| query)
+    }
+
+    /// The same into this query, of which nothing is left: where each is parsed, a whole query is too large to be handed over.
+    pub fn read(&mut self, packet: &'p [u8]) -> Result<(), Unanswerable> {
         let header = Header::read(packet).ok_or(Unanswerable::Silence)?;
         if header.flags.has(Flags::QR) {
             return Err(Unanswerable::Silence);
@@ -67,15 +73,17 @@ impl<'p> Query<'p> {
         if header.counts[0] != 1 {
             return Err(malformed); // RFC 9619
         }
-        Self::parse_sections(packet, header).ok_or(malformed)
+        self.header = header;
+        self.read_sections(packet).ok_or(malformed)
     }
 
-    fn parse_sections(packet: &'p [u8], header: Header) -> Option<Self> {
-        let (name, name_end) = NameKey::read(packet, HEADER_LEN)?;
-        let qtype = read_u16(packet, name_end)?;
-        let qclass = read_u16(packet, name_end.checked_add(2)?)?;
+    fn read_sections(&mut self, packet: &'p [u8]) -> Option<()> {
+        let (header, question) = (&self.header, &mut self.question);
+        let name_end = question.name.read_again(packet, HEADER_LEN)?;
+        question.qtype = read_u16(packet, name_end)?;
+        question.qclass = read_u16(packet, name_end.checked_add(2)?)?;
         let question_end = name_end.checked_add(4)?;
-        if qtype == 0 || qtype == rtype::OPT {
+        if question.qtype == 0 || question.qtype == rtype::OPT {
             return None;
         }
         let mut at = question_end;
@@ -86,31 +94,21 @@ impl<'p> Query<'p> {
             }
             at = record.end;
         }
-        let mut edns = None;
+        self.edns = None;
         for _ in 0..header.counts[3] {
             let record = Record::read(packet, at)?;
             if record.rtype == rtype::OPT {
-                if edns.is_some() || record.name_len != 1 {
+                if self.edns.is_some() || record.name_len != 1 {
                     return None; // RFC 6891 §6.1.1: at most one, owned by the root
                 }
-                edns = Some(Edns::from_record(packet, &record)?);
+                self.edns = Some(Edns::from_record(packet, &record)?);
             }
             at = record.end;
         }
-        let question = Question {
-            name,
-            qtype,
-            qclass,
-            dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
-            checking_disabled: header.flags.has(Flags::CD),
-        };
-        let question_wire = packet.get(HEADER_LEN..question_end)?;
-        Some(Self {
-            header,
-            question,
-            question_wire,
-            edns,
-        })
+        question.dnssec_ok = self.edns.is_some_and(|edns| edns.dnssec_ok);
+        question.checking_disabled = header.flags.has(Flags::CD);
+        self.question_wire = packet.get(HEADER_LEN..question_end)?;
+        Some(())
     }
 }
 
