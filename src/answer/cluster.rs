@@ -143,12 +143,13 @@ fn below_service<'s>(
             None if service.has_protocol(label) => Found::Exists(empty_non_terminal(qtype)),
             None => Found::Absent(not_ready(service, label, left)),
         },
-        4 if service.has_port(label, name.label(1).unwrap_or_default()) => {
-            Found::Exists(match qtype {
-                rtype::SRV => Records::Services(service, Ports::Named),
+        4 => match service.first_port(label, name.label(1).unwrap_or_default()) {
+            Some(first) => Found::Exists(match qtype {
+                rtype::SRV => Records::Services(service, Ports::Named { first }),
                 _ => empty_non_terminal(qtype),
-            })
-        }
+            }),
+            None => Found::Absent(None),
+        },
         _ => Found::Absent(None),
     };
     // What a malformed slice would say may be just this. A name such as `_tcp` that exists has no addresses anyway.

@@ -131,7 +131,10 @@ enum Records<'s> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ports {
     Every,
-    Named,
+    /// Those of the name in the question; the first of them has been found.
+    Named {
+        first: usize,
+    },
 }
 
 /// Whose SOA stands in a negative answer.

@@ -154,19 +154,13 @@ impl Writer<'_, '_, '_, '_> {
     }
 
     fn services(&mut self, service: &ServiceRecords, ports: Ports) {
-        let asked = |port: &&ServicePort| self.is_asked(port, ports);
-        let ports_asked = service.ports().iter().filter(asked);
-        let count = ports_asked.map(|port| port.target_count(service)).sum();
+        let asked = asked(self.context.name, service, ports);
+        let count = asked.map(|port| port.target_count(service)).sum();
         // Most have one or a few, and room for the most takes as long to clear as to answer these.
         match count {
             0..=FEW_TARGETS => self.service_records::<FEW_TARGETS>(service, ports, count),
             _ => self.service_records::<MAX_TARGETS>(service, ports, count),
         }
-    }
-
-    fn is_asked(&self, port: &ServicePort, ports: Ports) -> bool {
-        let label = |n| self.context.name.label(n).unwrap_or_default();
-        ports == Ports::Every || port.is_named(label(0), label(1))
     }
 
     /// SRV of `count` targets, with room to remember `N` of them.
@@ -182,15 +176,12 @@ impl Writer<'_, '_, '_, '_> {
             Target::Host(_) => options.ttl.pod,
         };
         // The service's own name is the question's, without `_port._proto`.
-        let skipped = if ports == Ports::Named { 2 } else { 0 };
+        let skipped = if ports == Ports::Every { 0 } else { 2 };
         let service_at = self.owner + self.context.name.label_start(skipped).unwrap_or_default();
         let weight = (100 / count.max(1)).max(1) as u16;
         let mut targets = [(0, Target::Service); N];
         let mut seen = 0;
-        for port in service.ports() {
-            if !self.is_asked(port, ports) {
-                continue;
-            }
+        for port in asked(self.context.name, service, ports) {
             for target in service.targets(port, self.context.rotation) {
                 let ttl = pod_or_service(target);
                 let written = self.reply.record(
@@ -199,9 +190,7 @@ impl Writer<'_, '_, '_, '_> {
                     rtype::SRV,
                     ttl,
                     |rdata| {
-                        rdata.u16(0)
-                            && rdata.u16(weight)
-                            && rdata.u16(port.port.number)
+                        rdata.srv(weight, port.port.number)
                             && label(rdata, target)
                             && rdata.copy_of(service_at)
                     },
@@ -316,6 +305,21 @@ impl Writer<'_, '_, '_, '_> {
 
 /// `ns.dns`, below the zone.
 const NS_LABELS: &[u8] = b"\x02ns\x03dns";
+
+/// The ports that a question for this name is about.
+fn asked<'s>(
+    name: &NameKey,
+    service: &'s ServiceRecords,
+    ports: Ports,
+) -> impl Iterator<Item = &'s ServicePort> {
+    let label = |n| name.label(n).unwrap_or_default();
+    let is_asked = move |nth, port: &ServicePort| match ports {
+        Ports::Every => true,
+        Ports::Named { first } => nth == first || nth > first && port.is_named(label(0), label(1)),
+    };
+    let all = service.ports().iter().enumerate();
+    all.filter_map(move |(nth, port)| is_asked(nth, port).then_some(port))
+}
 
 fn label(rdata: &mut Rdata<'_, '_, '_>, target: Target<'_>) -> bool {
     match target {

@@ -5,7 +5,7 @@
 use crate::{
     cache::{Place, Recent},
     index::{Below, Snapshot},
-    wire::{HEADER_LEN, MAX_NAME_LEN},
+    wire::{self, HEADER_LEN, NAME_ROOM},
 };
 
 /// With fewer, there is nothing to wait for at once.
@@ -26,7 +26,7 @@ pub(super) fn warm<'p>(
     }
     let recent = recent.filter(|recent| !recent.is_empty());
     let zone_labels = snapshot.options().zone.label_count();
-    let mut lowered = [0; MAX_NAME_LEN];
+    let mut lowered = [0; NAME_ROOM];
     let (mut services, mut answers) = ([(0, Below::Nothing); AT_ONCE], [Place::default(); AT_ONCE]);
     let (mut service_count, mut answer_count) = (0, 0);
     for packet in packets.take(AT_ONCE) {
@@ -66,7 +66,7 @@ fn asked<'k>(
     packet: &[u8],
     zone_labels: usize,
     others: bool,
-    lowered: &'k mut [u8; MAX_NAME_LEN],
+    lowered: &'k mut [u8; NAME_ROOM],
 ) -> Option<Asked<'k>> {
     let mut starts = [0; MAX_LABELS];
     let (mut count, mut at) = (0, HEADER_LEN);
@@ -92,9 +92,9 @@ fn asked<'k>(
         None => return None,
     };
     let found = packet.get(from..to)?;
-    let lowered = lowered.get_mut(..found.len())?;
-    lowered.copy_from_slice(found);
-    lowered.make_ascii_lowercase();
+    lowered.get_mut(..found.len())?.copy_from_slice(found);
+    wire::lowercase(lowered, found.len());
+    let lowered = lowered.get(..found.len())?;
     let Some(svc) = svc else {
         let qtype = packet.get(to..)?.first_chunk().copied()?;
         return Some(Asked::Other(lowered, u16::from_be_bytes(qtype)));
@@ -119,7 +119,7 @@ mod tests {
             packet.extend_from_slice(label.as_bytes());
         }
         packet.extend([0, 0, 28, 0, 1]);
-        let mut lowered = [0; MAX_NAME_LEN];
+        let mut lowered = [0; NAME_ROOM];
         let is_other = matches!(expected, Asked::Other(..));
         let found = asked(&packet, 2, true, &mut lowered);
         assert_eq!(found, Some(expected), "{name:?}");
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_too_long_does_not_end_or_is_compressed_has_none() {
-        let mut lowered = [0; MAX_NAME_LEN];
+        let mut lowered = [0; NAME_ROOM];
         let label = [&[63][..], &[b'x'; 63]].concat();
         for end in [
             &[][..],

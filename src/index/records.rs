@@ -82,10 +82,11 @@ impl ServiceRecords {
         self.own.get(KEY)
     }
 
-    /// Reads this itself, for nothing but that it was read.
-    pub(super) const fn touch(&self) -> usize {
+    /// Reads this itself, for nothing but that it was read, as far as answers about its ports read it, or those about hosts.
+    pub(super) const fn touch(&self, with_port: bool) -> usize {
         match self.kind {
             Kind::Headless => self.own.len() ^ self.hosts.len(),
+            _ if with_port => self.own.len() ^ self.hosts.len() ^ self.ports.len(),
             _ => self.own.len(),
         }
     }
@@ -196,9 +197,9 @@ impl ServiceRecords {
             .any(|port| port.port.name.is_some() && port.port.protocol.label() == protocol)
     }
 
-    /// Is there a port that `_name` and `_proto` name?
-    pub fn has_port(&self, name: &[u8], protocol: &[u8]) -> bool {
-        self.ports.iter().any(|port| port.is_named(name, protocol))
+    /// Which is the first port that `_name` and `_proto` name?
+    pub fn first_port(&self, name: &[u8], protocol: &[u8]) -> Option<usize> {
+        (self.ports.iter()).position(|port| port.is_named(name, protocol))
     }
 
     /// Its ports, named or not.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 /// Type, class, TTL and RDLENGTH, with the two octets of the owner's pointer in front.
 const FIXED_LEN: usize = 12;
 /// A pointer to offset 12, where the question's name stands.
-pub(super) const QUESTION_POINTER: [u8; 2] = [0xc0, 0x0c];
+const QUESTION_POINTER: [u8; 2] = [0xc0, 0x0c];
 
 /// A run of A records, or of AAAA records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,7 @@
 //! A response as it is written: header and question first, then whole records until one does not fit, OPT last.
 //! Room for OPT is set aside at the start, so that a truncated answer still carries it.
 
-use super::{
-    Addresses, Flags, HEADER_LEN, Header, MAX_UDP_PAYLOAD, Mark, Query, Rcode,
-    addresses::QUESTION_POINTER, rtype,
-};
+use super::{Addresses, Flags, HEADER_LEN, Header, MAX_UDP_PAYLOAD, Mark, Query, Rcode, rtype};
 
 /// The sections that hold records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,10 +158,12 @@ impl<'o, 't> Reply<'o, 't> {
         rdata: impl FnOnce(&mut Rdata<'_, 'o, 't>) -> bool,
     ) -> Option<usize> {
         self.put_name(owner).then_some(())?;
-        let fixed = self.put_u16(rtype) && self.put_u16(self.class) && self.put(&ttl.to_be_bytes());
-        let rdlength = self.at;
-        (fixed && self.put_u16(0)).then_some(())?;
+        let ([t0, t1], [c0, c1]) = (rtype.to_be_bytes(), self.class.to_be_bytes());
+        let [l0, l1, l2, l3] = ttl.to_be_bytes();
+        let fixed = self.put(&[t0, t1, c0, c1, l0, l1, l2, l3, 0, 0]);
+        fixed.then_some(())?;
         let start = self.at;
+        let rdlength = start.checked_sub(2)?;
         rdata(&mut Rdata { reply: self }).then_some(())?;
         let len = u16::try_from(self.at.checked_sub(start)?).ok()?;
         let slot = self.out.get_mut(rdlength..start)?;
@@ -183,7 +182,7 @@ impl<'o, 't> Reply<'o, 't> {
         let Some(first) = rotation.checked_rem(run.count()) else {
             return;
         };
-        if self.plain || owner != HEADER_LEN {
+        let Some(pointer) = pointer_to(owner).filter(|_| !self.plain) else {
             for rdata in run.rdata().skip(first).chain(run.rdata().take(first)) {
                 let ttl = run.ttl().unwrap_or_default();
                 self.record(section, Name::At(owner), run.rtype(), ttl, |to| {
@@ -191,10 +190,11 @@ impl<'o, 't> Reply<'o, 't> {
                 });
             }
             return;
-        }
+        };
         if self.full {
             return;
         }
+        let start = self.at;
         let room = self.limit.saturating_sub(self.at);
         let fit = room
             .checked_div(run.record_len())
@@ -204,6 +204,14 @@ impl<'o, 't> Reply<'o, 't> {
         let whole =
             self.put(run.slice(first, tail)) && self.put(run.slice(0, fit.saturating_sub(tail)));
         debug_assert!(whole, "what fits was counted before");
+        if owner != HEADER_LEN {
+            let records = self.out.get_mut(start..self.at).unwrap_or_default();
+            for record in records.chunks_exact_mut(run.record_len()) {
+                if let Some(owner) = record.first_chunk_mut() {
+                    *owner = pointer;
+                }
+            }
+        }
         self.count(section, fit);
         if fit < run.count() {
             self.overflow(section);
@@ -307,11 +315,9 @@ impl<'o, 't> Reply<'o, 't> {
         match name {
             Name::Wire(wire) => self.put(wire),
             Name::Below(labels, at) => self.put(labels) && self.put_name(Name::At(at)),
-            Name::At(HEADER_LEN) => self.put(&QUESTION_POINTER),
-            Name::At(at) => match u16::try_from(at) {
-                // A pointer has 14 bits (RFC 1035 §4.1.4); a name that stands further on is written again.
-                Ok(at) if at < 0x4000 => self.put_u16(0xc000 | at),
-                _ => self.put_copy(at),
+            Name::At(at) => match pointer_to(at) {
+                Some(pointer) => self.put(&pointer),
+                None => self.put_copy(at), // it stands too far on
             },
         }
     }
@@ -341,6 +347,12 @@ impl<'o, 't> Reply<'o, 't> {
     }
 }
 
+/// A pointer to the name at this offset, which has 14 bits (RFC 1035 §4.1.4).
+fn pointer_to(at: usize) -> Option<[u8; 2]> {
+    let at = u16::try_from(at).ok().filter(|at| *at < 0x4000)?;
+    Some((0xc000 | at).to_be_bytes())
+}
+
 /// The RDATA of the record in the making. Each method says whether what it was given fitted.
 #[derive(Debug)]
 pub struct Rdata<'r, 'o, 't> {
@@ -348,14 +360,15 @@ pub struct Rdata<'r, 'o, 't> {
 }
 
 impl Rdata<'_, '_, '_> {
+    /// The numbers in front of an SRV record's target: priority 0, weight and port (RFC 2782).
+    pub fn srv(&mut self, weight: u16, port: u16) -> bool {
+        let ([w0, w1], [p0, p1]) = (weight.to_be_bytes(), port.to_be_bytes());
+        self.reply.put(&[0, 0, w0, w1, p0, p1])
+    }
+
     /// Octets as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> bool {
         self.reply.put(bytes)
-    }
-
-    /// A 16-bit number.
-    pub fn u16(&mut self, value: u16) -> bool {
-        self.reply.put_u16(value)
     }
 
     /// A 32-bit number.
