@@ -33,6 +33,7 @@ use std::{
     os::fd::OwnedFd,
     pin::pin,
     sync::Arc,
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 use synced::Synced;
@@ -163,7 +164,8 @@ impl Bound {
         let _drains = drain.clone().drop_guard();
         let mut stop = pin!(stop);
 
-        let (index, reader) = Index::new(options::index(&config, feed.sources()));
+        let (mut index, reader) = Index::new(options::index(&config, feed.sources()));
+        index.set_rest(thread::yield_now);
         let synced = Synced::new(
             readiness.clone(),
             reader.clone(),

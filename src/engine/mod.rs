@@ -156,8 +156,8 @@ impl View<'_> {
         };
         match exchange.first_steps(self.recent.as_deref_mut(), now, out) {
             Step::Done(Some(done)) => {
-                self.tally
-                    .answered(asked.transport, done.origin, done.rcode);
+                let queries = &self.engine.queries;
+                queries.tally(&mut self.tally, asked.transport, done.origin, done.rcode);
                 Now::Reply(done.len)
             }
             Step::Done(None) => {

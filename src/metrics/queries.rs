@@ -47,28 +47,16 @@ struct Labels {
 
 const ROWS: usize = TRANSPORTS.len() * ORIGINS.len() * RCODES.len();
 
+/// Kinds of answers that are counted at once: a batch has few.
+const KINDS: usize = 4;
+
 /// Answers that one thread counts for itself, to be added for a whole batch: a counter that many threads write for each answer
 /// is on its way between their processors all the time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
-    answered: [u32; ROWS],
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            answered: [0; ROWS],
-        }
-    }
-}
-
-impl Tally {
-    /// Counts an answer with this (extended) RCODE.
-    pub fn answered(&mut self, transport: Transport, origin: Origin, rcode: u8) {
-        if let Some(count) = self.answered.get_mut(row(transport, origin, rcode)) {
-            *count = count.saturating_add(1);
-        }
-    }
+    /// Rows of [`Queries::answered`], and how many answers of each.
+    counts: [(usize, u64); KINDS],
+    used: usize,
 }
 
 /// Where the answers with this (extended) RCODE are counted.
@@ -130,11 +118,26 @@ impl Queries {
         }
     }
 
+    /// Counts an answer in `tally`, which [`Self::add`] is to add.
+    pub fn tally(&self, tally: &mut Tally, transport: Transport, origin: Origin, rcode: u8) {
+        let row = row(transport, origin, rcode);
+        let mut counted = tally.counts.iter_mut().take(tally.used);
+        if let Some((_, count)) = counted.find(|(of, _)| *of == row) {
+            *count += 1;
+            return;
+        }
+        if tally.used == KINDS {
+            self.add(tally);
+        }
+        tally.counts[tally.used] = (row, 1);
+        tally.used += 1;
+    }
+
     /// Adds what one thread has counted, which begins anew.
     pub fn add(&self, tally: &mut Tally) {
-        for (counter, count) in self.answered.iter().zip(&mut tally.answered) {
-            if *count != 0 {
-                counter.inc_by(u64::from(mem::take(count)));
+        for (row, count) in tally.counts.iter().take(mem::take(&mut tally.used)) {
+            if let Some(counter) = self.answered.get(*row) {
+                counter.inc_by(*count);
             }
         }
     }
@@ -142,5 +145,28 @@ impl Queries {
     /// Counts a packet that gets no answer.
     pub fn dropped(&self, transport: Transport) {
         self.dropped[transport as usize].inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_counts_what_its_answers_would_have_one_by_one() {
+        let queries = || Queries::new(&mut Registry::default());
+        let (one_by_one, added, mut tally) = (queries(), queries(), Tally::default());
+        for n in 0..100 {
+            let origin = [Origin::Cluster, Origin::Cache, Origin::Local][n % 3];
+            let rcode = [0, 3, 16, 5, 77][n / 20];
+            one_by_one.answered(Transport::Udp, origin, rcode);
+            added.tally(&mut tally, Transport::Udp, origin, rcode);
+        }
+        added.add(&mut tally);
+        added.add(&mut tally);
+        let counts =
+            |queries: &Queries| -> Vec<u64> { queries.answered.iter().map(Counter::get).collect() };
+        assert_eq!(counts(&added), counts(&one_by_one));
+        assert_eq!(counts(&added).iter().sum::<u64>(), 100);
     }
 }

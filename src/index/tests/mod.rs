@@ -6,7 +6,7 @@ mod model;
 use super::*;
 use crate::model::{Endpoint, EndpointSlice, Port, Protocol, Service, ServiceKind, Unreadable};
 use crate::wire::NameKey;
-use std::net::IpAddr;
+use std::{cell::Cell, net::IpAddr};
 
 pub(super) fn options() -> Options {
     Options {
@@ -145,6 +145,31 @@ fn a_change_rebuilds_the_service_that_it_touches_once_a_batch() {
     list(&mut index, &objects);
     assert_eq!(index.publish(4), 0, "and nothing when nothing does");
     assert_eq!((index.rebuilt(), reader.load().serial()), (102, 3));
+}
+
+#[test]
+fn a_long_batch_is_done_in_pieces() {
+    thread_local!(static RESTS: Cell<usize> = const { Cell::new(0) });
+    let (mut index, reader) = Index::new(options());
+    index.set_rest(|| RESTS.set(RESTS.get() + 1));
+    let read = reader.load();
+    let services: Vec<_> = (0..100).map(|n| headless(&format!("s{n}"))).collect();
+    list(&mut index, &services);
+    assert_eq!(
+        RESTS.take(),
+        100 + 3 * 2,
+        "for each change, and the ends of lists"
+    );
+    index.publish(1);
+    assert_eq!(RESTS.take(), 100, "for each service");
+    drop(read);
+    index.publish(2);
+    index.tell_time(tokio::time::Instant::now().into_std());
+    assert_eq!(
+        RESTS.take(),
+        2 * snapshot::SHARDS,
+        "for each shard that is freed"
+    );
 }
 
 #[test]
