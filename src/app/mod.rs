@@ -17,7 +17,7 @@ use crate::{
     forward::{Forwarder, Roots},
     handover::Holder,
     index::{self, Index},
-    lifecycle::{Drain, Ended, Readiness, Tasks},
+    lifecycle::{Drain, Ended, Readiness, Tasks, resting},
     metrics::Metrics,
     server::Inherited,
 };
@@ -165,7 +165,7 @@ impl Bound {
         let mut stop = pin!(stop);
 
         let (mut index, reader) = Index::new(options::index(&config, feed.sources()));
-        index.set_rest(thread::yield_now);
+        index.set_rest(resting(|| clock().0, thread::yield_now));
         let synced = Synced::new(
             readiness.clone(),
             reader.clone(),

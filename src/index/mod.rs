@@ -26,6 +26,7 @@ use held::Held;
 use retired::Retired;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -65,8 +66,16 @@ pub struct Index {
     published: Arc<ArcSwap<Snapshot>>,
     retired: Retired,
     rebuilt: u64,
-    /// Called between two pieces of work, each of some ten microseconds.
-    rest: fn(),
+    rest: Rest,
+}
+
+/// Called between two pieces of work, each of some ten microseconds.
+struct Rest(Box<dyn FnMut() + Send + Sync>);
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rest")
+    }
 }
 
 /// An object, and the list in which it was seen last.
@@ -97,22 +106,22 @@ impl Index {
             published,
             retired: Retired::default(),
             rebuilt: 0,
-            rest: || {},
+            rest: Rest(Box::new(|| {})),
         };
         (index, reader)
     }
 
     /// What is done between two pieces of work: a batch of changes takes milliseconds, and the thread's owner may have others wait
     /// for its core.
-    pub const fn set_rest(&mut self, rest: fn()) {
-        self.rest = rest;
+    pub fn set_rest(&mut self, rest: impl FnMut() + Send + Sync + 'static) {
+        self.rest = Rest(Box::new(rest));
     }
 
     /// Sets the time of the changes that follow, and lets go of what faded until then. An index that is never told the
     /// time lets go at once.
     pub fn tell_time(&mut self, now: Instant) {
         self.dirty.extend(self.fading.tell_time(now));
-        self.retired.free(self.rest);
+        self.retired.free(&mut self.rest.0);
         for source in Source::ALL {
             if self.known_from[source as usize].is_some_and(|from| from <= now) {
                 self.set_known(source, true);
@@ -151,7 +160,7 @@ impl Index {
     /// Takes a change in, and says whether an object is otherwise than it was held. Readers see nothing of it before
     /// [`Self::publish`].
     pub fn apply(&mut self, change: Change) -> bool {
-        (self.rest)();
+        (self.rest.0)();
         self.confirm(&change);
         match change {
             Change::ListStarted(source) | Change::AuditStarted(source) => {
@@ -207,11 +216,12 @@ impl Index {
         let dirty = std::mem::take(&mut self.dirty);
         for key in &dirty {
             self.rebuild(key);
-            (self.rest)();
+            (self.rest.0)();
         }
         self.rebuilt += dirty.len() as u64;
         if let Some(snapshot) = self.working.publish(serial) {
-            (self.retired).add(self.published.swap(snapshot), self.rest);
+            let replaced = self.published.swap(snapshot);
+            self.retired.add(replaced, &mut self.rest.0);
         }
         dirty.len()
     }

@@ -19,7 +19,7 @@ pub(super) struct Retired(VecDeque<Arc<Snapshot>>);
 
 impl Retired {
     /// Takes one that no new reader gets, and frees others as [`Self::free`] does.
-    pub(super) fn add(&mut self, snapshot: Arc<Snapshot>, rest: fn()) {
+    pub(super) fn add(&mut self, snapshot: Arc<Snapshot>, rest: &mut dyn FnMut()) {
         self.0.push_back(snapshot);
         self.free(rest);
         if self.0.len() > MOST {
@@ -28,7 +28,7 @@ impl Retired {
     }
 
     /// Frees those that nobody reads any more, and rests behind each of their shards.
-    pub(super) fn free(&mut self, rest: fn()) {
+    pub(super) fn free(&mut self, rest: &mut dyn FnMut()) {
         for _ in 0..self.0.len() {
             match self.0.pop_front().map(Arc::try_unwrap) {
                 Some(Ok(free)) => {
@@ -61,11 +61,11 @@ mod tests {
         let (mut retired, read) = (Retired::default(), snapshot());
         let now = tokio::time::Instant::now().into_std();
         let lives = Arc::downgrade(&read);
-        retired.add(read.clone(), || {});
+        retired.add(read.clone(), &mut || {});
         assert_eq!(retired.next_deadline(Some(now)), Some(now + LOOK_AFTER));
         drop(read);
         assert!(lives.upgrade().is_some(), "the reader freed it");
-        retired.free(|| {});
+        retired.free(&mut || {});
         assert!(lives.upgrade().is_none());
         assert_eq!(retired.next_deadline(Some(now)), None);
     }
@@ -74,11 +74,12 @@ mod tests {
     fn of_too_many_the_oldest_are_left_to_their_readers() {
         let mut retired = Retired::default();
         let read: Vec<_> = (0..MOST + 2).map(|_| snapshot()).collect();
-        read.iter().for_each(|it| retired.add(it.clone(), || {}));
+        read.iter()
+            .for_each(|it| retired.add(it.clone(), &mut || {}));
         let held = read.iter().map(|it| Arc::strong_count(it) > 1);
         assert_eq!(held.filter(|held| *held).count(), MOST);
         drop(read);
-        retired.free(|| {});
+        retired.free(&mut || {});
         assert!(retired.0.is_empty());
     }
 }

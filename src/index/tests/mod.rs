@@ -6,7 +6,10 @@ mod model;
 use super::*;
 use crate::model::{Endpoint, EndpointSlice, Port, Protocol, Service, ServiceKind, Unreadable};
 use crate::wire::NameKey;
-use std::{cell::Cell, net::IpAddr};
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 pub(super) fn options() -> Options {
     Options {
@@ -149,24 +152,28 @@ fn a_change_rebuilds_the_service_that_it_touches_once_a_batch() {
 
 #[test]
 fn a_long_batch_is_done_in_pieces() {
-    thread_local!(static RESTS: Cell<usize> = const { Cell::new(0) });
+    let rests = Arc::new(AtomicUsize::new(0));
+    let count = rests.clone();
     let (mut index, reader) = Index::new(options());
-    index.set_rest(|| RESTS.set(RESTS.get() + 1));
+    index.set_rest(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let rested = || rests.swap(0, Ordering::Relaxed);
     let read = reader.load();
     let services: Vec<_> = (0..100).map(|n| headless(&format!("s{n}"))).collect();
     list(&mut index, &services);
     assert_eq!(
-        RESTS.take(),
+        rested(),
         100 + 3 * 2,
         "for each change, and the ends of lists"
     );
     index.publish(1);
-    assert_eq!(RESTS.take(), 100, "for each service");
+    assert_eq!(rested(), 100, "for each service");
     drop(read);
     index.publish(2);
     index.tell_time(tokio::time::Instant::now().into_std());
     assert_eq!(
-        RESTS.take(),
+        rested(),
         2 * snapshot::SHARDS,
         "for each shard that is freed"
     );
