@@ -3,7 +3,7 @@
 #![no_main]
 
 use gapless::{
-    cache::{Bounds, Entry},
+    cache::{Bounds, Entry, Key},
     wire::{Query, ReplyEdns, Response, Section},
 };
 use hickory_proto::{
@@ -36,7 +36,13 @@ fuzz_target!(|input: (u16, u16, &[u8])| {
     let Ok(query) = Query::parse(&asked) else {
         return; // a type that nobody may ask for
     };
-    let entry = Entry::new(response, Bounds::default(), true, *NOW);
+    let entry = Entry::new(
+        &Key::new(&query.question, 0),
+        response,
+        Bounds::default(),
+        true,
+        *NOW,
+    );
     let (now, limit) = (
         *NOW + Duration::from_secs(age.into()),
         usize::from(limit).max(512),
