@@ -27,13 +27,15 @@ impl Retired {
         }
     }
 
-    /// Frees those that nobody reads any more, and rests behind each of their shards.
+    /// Frees those that nobody reads any more, and rests behind each shard that is no newer one's, too.
     pub(super) fn free(&mut self, rest: &mut dyn FnMut()) {
         for _ in 0..self.0.len() {
             match self.0.pop_front().map(Arc::try_unwrap) {
                 Some(Ok(free)) => {
-                    free.names.into_iter().for_each(|_| rest());
-                    free.addresses.into_iter().for_each(|_| rest());
+                    let names = free.names.into_iter().filter_map(Arc::into_inner);
+                    names.for_each(|_| rest());
+                    let addresses = free.addresses.into_iter().filter_map(Arc::into_inner);
+                    addresses.for_each(|_| rest());
                 }
                 Some(Err(read)) => self.0.push_back(read),
                 None => {}
