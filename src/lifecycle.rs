@@ -2,7 +2,7 @@
 
 mod background;
 
-pub use background::{Background, resting};
+pub use background::Background;
 use std::{collections::BTreeMap, fmt, future::Future, io, sync::Arc, thread};
 use tokio::{
     runtime::{Builder, Handle},

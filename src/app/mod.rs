@@ -17,7 +17,7 @@ use crate::{
     forward::{Forwarder, Roots},
     handover::Holder,
     index::{self, Index},
-    lifecycle::{Drain, Ended, Readiness, Tasks, resting},
+    lifecycle::{Drain, Ended, Readiness, Tasks},
     metrics::Metrics,
     server::Inherited,
 };
@@ -33,7 +33,6 @@ use std::{
     os::fd::OwnedFd,
     pin::pin,
     sync::Arc,
-    thread,
     time::{Duration, Instant, SystemTime},
 };
 use synced::Synced;
@@ -164,8 +163,7 @@ impl Bound {
         let _drains = drain.clone().drop_guard();
         let mut stop = pin!(stop);
 
-        let (mut index, reader) = Index::new(options::index(&config, feed.sources()));
-        index.set_rest(resting(|| clock().0, thread::yield_now));
+        let (index, reader) = Index::new(options::index(&config, feed.sources()));
         let synced = Synced::new(
             readiness.clone(),
             reader.clone(),

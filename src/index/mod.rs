@@ -26,7 +26,6 @@ use held::Held;
 use retired::Retired;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -66,16 +65,6 @@ pub struct Index {
     published: Arc<ArcSwap<Snapshot>>,
     retired: Retired,
     rebuilt: u64,
-    rest: Rest,
-}
-
-/// Called between two pieces of work, each of some ten microseconds.
-struct Rest(Box<dyn FnMut() + Send + Sync>);
-
-impl fmt::Debug for Rest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Rest")
-    }
 }
 
 /// An object, and the list in which it was seen last.
@@ -106,22 +95,15 @@ impl Index {
             published,
             retired: Retired::default(),
             rebuilt: 0,
-            rest: Rest(Box::new(|| {})),
         };
         (index, reader)
-    }
-
-    /// What is done between two pieces of work: a batch of changes takes milliseconds, and the thread's owner may have others wait
-    /// for its core.
-    pub fn set_rest(&mut self, rest: impl FnMut() + Send + Sync + 'static) {
-        self.rest = Rest(Box::new(rest));
     }
 
     /// Sets the time of the changes that follow, and lets go of what faded until then. An index that is never told the
     /// time lets go at once.
     pub fn tell_time(&mut self, now: Instant) {
         self.dirty.extend(self.fading.tell_time(now));
-        self.retired.free(&mut self.rest.0);
+        self.retired.free();
         for source in Source::ALL {
             if self.known_from[source as usize].is_some_and(|from| from <= now) {
                 self.set_known(source, true);
@@ -160,7 +142,6 @@ impl Index {
     /// Takes a change in, and says whether an object is otherwise than it was held. Readers see nothing of it before
     /// [`Self::publish`].
     pub fn apply(&mut self, change: Change) -> bool {
-        (self.rest.0)();
         self.confirm(&change);
         match change {
             Change::ListStarted(source) | Change::AuditStarted(source) => {
@@ -216,12 +197,10 @@ impl Index {
         let dirty = std::mem::take(&mut self.dirty);
         for key in &dirty {
             self.rebuild(key);
-            (self.rest.0)();
         }
         self.rebuilt += dirty.len() as u64;
         if let Some(snapshot) = self.working.publish(serial) {
-            let replaced = self.published.swap(snapshot);
-            self.retired.add(replaced, &mut self.rest.0);
+            self.retired.add(self.published.swap(snapshot));
         }
         dirty.len()
     }

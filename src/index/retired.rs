@@ -18,29 +18,18 @@ const LOOK_AFTER: Duration = Duration::from_millis(100);
 pub(super) struct Retired(VecDeque<Arc<Snapshot>>);
 
 impl Retired {
-    /// Takes one that no new reader gets, and frees others as [`Self::free`] does.
-    pub(super) fn add(&mut self, snapshot: Arc<Snapshot>, rest: &mut dyn FnMut()) {
+    /// Takes one that no new reader gets.
+    pub(super) fn add(&mut self, snapshot: Arc<Snapshot>) {
         self.0.push_back(snapshot);
-        self.free(rest);
+        self.free();
         if self.0.len() > MOST {
             self.0.pop_front();
         }
     }
 
-    /// Frees those that nobody reads any more, and rests behind each shard that is no newer one's, too.
-    pub(super) fn free(&mut self, rest: &mut dyn FnMut()) {
-        for _ in 0..self.0.len() {
-            match self.0.pop_front().map(Arc::try_unwrap) {
-                Some(Ok(free)) => {
-                    let names = free.names.into_iter().filter_map(Arc::into_inner);
-                    names.for_each(|_| rest());
-                    let addresses = free.addresses.into_iter().filter_map(Arc::into_inner);
-                    addresses.for_each(|_| rest());
-                }
-                Some(Err(read)) => self.0.push_back(read),
-                None => {}
-            }
-        }
+    /// Frees those that nobody reads any more.
+    pub(super) fn free(&mut self) {
+        self.0.retain(|snapshot| Arc::strong_count(snapshot) > 1);
     }
 
     /// When to look again, if there is anything to look at.
@@ -63,11 +52,11 @@ mod tests {
         let (mut retired, read) = (Retired::default(), snapshot());
         let now = tokio::time::Instant::now().into_std();
         let lives = Arc::downgrade(&read);
-        retired.add(read.clone(), &mut || {});
+        retired.add(read.clone());
         assert_eq!(retired.next_deadline(Some(now)), Some(now + LOOK_AFTER));
         drop(read);
         assert!(lives.upgrade().is_some(), "the reader freed it");
-        retired.free(&mut || {});
+        retired.free();
         assert!(lives.upgrade().is_none());
         assert_eq!(retired.next_deadline(Some(now)), None);
     }
@@ -76,12 +65,11 @@ mod tests {
     fn of_too_many_the_oldest_are_left_to_their_readers() {
         let mut retired = Retired::default();
         let read: Vec<_> = (0..MOST + 2).map(|_| snapshot()).collect();
-        read.iter()
-            .for_each(|it| retired.add(it.clone(), &mut || {}));
+        read.iter().for_each(|it| retired.add(it.clone()));
         let held = read.iter().map(|it| Arc::strong_count(it) > 1);
         assert_eq!(held.filter(|held| *held).count(), MOST);
         drop(read);
-        retired.free(&mut || {});
+        retired.free();
         assert!(retired.0.is_empty());
     }
 }

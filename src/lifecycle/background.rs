@@ -1,38 +1,13 @@
 //! Threads whose turn comes after those that answer queries: for what computes long and is waited for by nobody within
 //! microseconds. It knows nothing of what they do.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::io;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// How much nicer than the process (nice(2)): a third of the weight of a thread that answers, where both want one core
 /// (sched(7)). Measured by `benches/churn/run`, `docs/decisions/0021-the-api-behind-the-answers.md`.
 #[cfg(target_os = "linux")]
 const NICER: i32 = 5;
-
-/// A yield that takes so long has met somebody who fills the core.
-const LONG: Duration = Duration::from_millis(1);
-/// For so many times what that took, there is no other: a tenth of the time is lost by it at the most.
-const LONG_TIMES: u32 = 9;
-
-/// Between two pieces of work, lets whoever waits for this core have it (`give_way`, sched_yield(2)): on a kernel that is not preempted,
-/// a thread that wakes does not get it by itself. On a core that others fill this would cost a whole slice each time, as Linux
-/// takes it for giving up the rest of one's own; so not again for a while then.
-pub fn resting(clock: impl Fn() -> Instant, mut give_way: impl FnMut()) -> impl FnMut() {
-    let mut not_before = None;
-    move || {
-        let before = clock();
-        if not_before.is_some_and(|at| before < at) {
-            return;
-        }
-        give_way();
-        let after = clock();
-        let away = after.saturating_duration_since(before);
-        not_before = (away >= LONG).then(|| after + away * LONG_TIMES);
-    }
-}
 
 /// A runtime of one such thread.
 #[derive(Debug)]
@@ -71,34 +46,6 @@ pub(super) fn stand_back() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICER) {
         tracing::debug!(%error, "a background thread keeps its priority");
-    }
-}
-
-#[cfg(test)]
-mod rests {
-    use super::*;
-    use std::cell::Cell;
-
-    #[test]
-    fn on_a_core_that_others_fill_a_tenth_of_the_time_is_given_away() {
-        let start = tokio::time::Instant::now().into_std();
-        for (away, share) in [(10, 1.0), (999, 1.0), (9_000, 0.1)] {
-            let (worked, given) = (Cell::new(Duration::ZERO), Cell::new(0));
-            let away = Duration::from_micros(away);
-            let clock = || start + worked.get() + away * given.get();
-            let mut rest = resting(clock, || given.set(given.get() + 1));
-            while clock() < start + Duration::from_secs(10) {
-                worked.set(worked.get() + Duration::from_micros(20));
-                rest();
-            }
-            let (pieces, times) = (worked.get().as_micros() / 20, given.get());
-            if share == 1.0 {
-                assert_eq!(pieces, u128::from(times), "{away:?}: after each piece");
-            } else {
-                let given = away * times;
-                assert!(given <= Duration::from_millis(1010), "{away:?}: {given:?}");
-            }
-        }
     }
 }
 

@@ -6,10 +6,7 @@ mod model;
 use super::*;
 use crate::model::{Endpoint, EndpointSlice, Port, Protocol, Service, ServiceKind, Unreadable};
 use crate::wire::NameKey;
-use std::{
-    net::IpAddr,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::net::IpAddr;
 
 pub(super) fn options() -> Options {
     Options {
@@ -148,35 +145,6 @@ fn a_change_rebuilds_the_service_that_it_touches_once_a_batch() {
     list(&mut index, &objects);
     assert_eq!(index.publish(4), 0, "and nothing when nothing does");
     assert_eq!((index.rebuilt(), reader.load().serial()), (102, 3));
-}
-
-#[test]
-fn a_long_batch_is_done_in_pieces() {
-    let rests = Arc::new(AtomicUsize::new(0));
-    let count = rests.clone();
-    let (mut index, reader) = Index::new(options());
-    index.set_rest(move || {
-        count.fetch_add(1, Ordering::Relaxed);
-    });
-    let rested = || rests.swap(0, Ordering::Relaxed);
-    let read = reader.load();
-    let services: Vec<_> = (0..100).map(|n| headless(&format!("s{n}"))).collect();
-    list(&mut index, &services);
-    assert_eq!(
-        rested(),
-        100 + 3 * 2,
-        "for each change, and the ends of lists"
-    );
-    index.publish(1);
-    assert_eq!(rested(), 100, "for each service");
-    drop(read);
-    index.publish(2);
-    index.tell_time(tokio::time::Instant::now().into_std());
-    let freed = rested();
-    assert!(
-        (1..=101).contains(&freed),
-        "for each shard that changed: {freed}"
-    );
 }
 
 #[test]
