@@ -16,7 +16,7 @@ const WAYS: usize = 7;
 
 /// Longest message that stands here, in octets: a longer one costs more to copy than to find. What left the cache may
 /// stand here for a while, so this also bounds the memory.
-const MESSAGE_MAX: usize = 512;
+const SHORT: usize = 512;
 
 /// The cache is asked again once in so many hits, so that it knows what is popular.
 const HITS_PER_LOOK: u32 = 64;
@@ -43,10 +43,12 @@ pub struct Recent {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Set {
-    /// Some bits of each answer's hash; the eighth octet is not used.
-    tags: [u8; WAYS + 1],
+    /// Some bits of each answer's hash.
+    tags: [u8; WAYS],
     ways: [Option<Arc<Entry>>; WAYS],
 }
+
+const _: () = assert!(size_of::<Set>() == 64);
 
 /// Where an answer would stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +80,7 @@ impl Recent {
             return self.sets[place.set].ways[way].as_ref().map(Cow::Borrowed);
         }
         let entry = cache.get(&Key::new(question, route), now)?;
-        if way.is_none() && is_to_stay(&entry, now) && entry.message_len() <= MESSAGE_MAX {
+        if way.is_none() && is_to_stay(&entry, now) && entry.message_len() <= SHORT {
             self.keep(place, &entry, now);
         }
         self.sweep();
@@ -146,13 +148,10 @@ impl Recent {
     /// Lets go of what has left the cache in one more set: it must not take memory because nobody asks for it.
     fn sweep(&mut self) {
         self.swept = (self.swept + 1) % SETS;
-        for way in self
-            .sets
-            .get_mut(self.swept)
-            .into_iter()
-            .flat_map(|set| &mut set.ways)
-        {
-            way.take_if(|entry| entry.is_gone());
+        if let Some(set) = self.sets.get_mut(self.swept) {
+            for way in &mut set.ways {
+                way.take_if(|entry| entry.is_gone());
+            }
         }
     }
 }
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
     use crate::cache::{
         MESSAGE_MAX,
-        tests::{NOW, entry, question},
+        tests::{NOW, entry, key, question},
     };
     use std::time::Duration;
 
@@ -242,6 +241,21 @@ mod tests {
             recent.get(&cache, &question("other"), 0, *NOW).unwrap();
         }
         assert_eq!(Arc::strong_count(&gone), 1);
+    }
+
+    #[test]
+    fn what_made_room_in_the_cache_is_given_by_nobody() {
+        let (cache, mut recent) = (Cache::new(1 << 20, MESSAGE_MAX), Recent::default());
+        let gone = entry("gone", 60, 200, *NOW);
+        cache.put(Arc::clone(&gone));
+        recent.get(&cache, &question("gone"), 0, *NOW).unwrap();
+        for n in (0..100_000).take_while(|_| !gone.is_gone()) {
+            let name = n.to_string();
+            cache.put(entry(&name, 60, 200, *NOW));
+            cache.get(&key(&name), *NOW);
+        }
+        assert!(gone.is_gone());
+        assert!(recent.get(&cache, &question("gone"), 0, *NOW).is_none());
     }
 
     #[test]

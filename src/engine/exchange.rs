@@ -92,8 +92,8 @@ impl<'x> Exchange<'x> {
                     NOT_READY,
                     "the index of the cluster's names is not complete",
                 );
-                let failure = Rcode::ServFail;
-                return Step::Done(self.error(query, failure, Some(ede), Origin::Cluster, out));
+                let done = self.error(query, Rcode::ServFail, Some(ede), Origin::Cluster, out);
+                return Step::Done(done);
             }
         };
         match self.held(query, route, &answer, recent, now, out) {

@@ -183,19 +183,18 @@ impl Forwarder {
         now: Instant,
     ) -> Option<Held<'m>> {
         let (cache, number) = (&self.shared.cache, route.number());
+        let key = || Key::new(question, number);
         let entry = match recent {
             Some(recent) => recent.get(cache, question, number, now),
-            None => (cache.get(&Key::new(question, number), now)).map(Cow::Owned),
+            None => cache.get(&key(), now).map(Cow::Owned),
         };
         let Some(entry) = entry else {
-            let key = Key::new(question, number);
-            let failure = self.shared.failures.get(&key, now)?.ok()?;
+            let failure = self.shared.failures.get(&key(), now)?.ok()?;
             return Some(Held::current(Cow::Owned(failure)));
         };
         match stale::state(entry.times(now)) {
             State::Ending if self.shared.prefetch && entry.claim_refresh() => {
-                let key = Key::new(question, number);
-                if self.refresh(&key, question, route).is_none() {
+                if self.refresh(&key(), question, route).is_none() {
                     entry.refresh_failed(now);
                 }
                 Some(Held::current(entry))
