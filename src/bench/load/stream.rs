@@ -1,36 +1,32 @@
 //! Queries over connections: TCP (RFC 7766), TLS (RFC 7858) and HTTPS (RFC 8484). A thread keeps the time, because the
 //! runtime's timer is no finer than a millisecond; a task for each connection sends and receives, and connects again.
 
-use super::{Options, Pace, Plan, Told};
-use crate::{
-    bench::{
-        flights::{Flight, Flights, Landing},
-        questions::{Pick, Picker},
-        schedule::Arrivals,
-        tally::Tally,
-        wait,
-    },
-    forward::{Server, Transport},
+mod open;
+
+pub(super) use open::open_all;
+
+use super::{Pace, Plan, Told};
+use crate::bench::{
+    flights::{Flight, Flights, Landing},
+    questions::{Pick, Picker},
+    schedule::Arrivals,
+    tally::Tally,
+    wait,
 };
-use anyhow::Context as _;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Bytes, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use open::{Http, Stream, open};
 use rand::RngExt as _;
-use std::{io, mem, pin::Pin, sync::Arc, time::Duration};
+use std::{io, mem, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
-    net::TcpStream,
     sync::mpsc,
     task::JoinSet,
     time::{interval, sleep, timeout},
 };
-use tokio_rustls::{client::TlsStream, rustls::pki_types::ServerName};
 
-/// To connect and to shake hands.
-const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// Between a lost connection and the next one.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Queries that are due on one connection and not taken yet; more wait in the pacer.
@@ -42,62 +38,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Octets of the longest message.
 const MESSAGE_BYTES: usize = 65_535;
 const MESSAGE: &str = "application/dns-message";
-
-/// An open connection.
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    Https(http2::SendRequest<Full<Bytes>>, Http, Uri),
-}
-
-/// What has to run beside the requests of a connection.
-type Http = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
-
-/// Opens as many connections as there are clients.
-pub(super) async fn open_all(server: &Server, options: &Options) -> anyhow::Result<Vec<Stream>> {
-    let mut streams = vec![];
-    for _ in 0..options.clients.max(1) {
-        streams.push(open(server, options).await?);
-    }
-    Ok(streams)
-}
-
-async fn open(server: &Server, options: &Options) -> anyhow::Result<Stream> {
-    let opened = async {
-        let stream = TcpStream::connect(server.address).await;
-        let stream = stream.context("no TCP connection")?;
-        stream.set_nodelay(true)?;
-        let tls = async |protocol, name: &ServerName<'static>, stream| {
-            let connector = options.roots.connector(protocol);
-            let connected = connector.connect(name.clone(), stream).await;
-            connected.context("no TLS session")
-        };
-        anyhow::Ok(match &server.transport {
-            Transport::Plain | Transport::Tcp => Stream::Tcp(stream),
-            Transport::Tls(name) => Stream::Tls(Box::new(tls(b"dot", name, stream).await?)),
-            Transport::Https { name, path } => {
-                let stream = tls(b"h2", name, stream).await?;
-                let http = http2::Builder::new(TokioExecutor::new());
-                let (sender, connection) = http.handshake(TokioIo::new(stream)).await?;
-                let host = match name {
-                    ServerName::IpAddress(_) if server.address.is_ipv6() => {
-                        format!("[{}]", server.address.ip())
-                    }
-                    name => name.to_str().into_owned(),
-                };
-                let uri = Uri::builder()
-                    .scheme("https")
-                    .authority(format!("{host}:{}", server.address.port()))
-                    .path_and_query(path.clone());
-                Stream::Https(sender, Box::pin(connection), uri.build()?)
-            }
-        })
-    };
-    match timeout(OPEN_WITHIN, opened).await {
-        Ok(opened) => opened,
-        Err(_) => anyhow::bail!("no connection within {} s", OPEN_WITHIN.as_secs()),
-    }
-}
 
 /// Where a connection's queries come from.
 enum Source {
