@@ -37,12 +37,12 @@ const CHANGES: [(&str, [usize; 2], u64); 3] = [
 
 /// By how much a count may exceed what is written down: other versions of the C library and of the allocator take other ways.
 const TOLERANCE: f64 = 0.03;
-/// What is read ahead for a batch of 64 queries, on its own.
-const READ_AHEAD: &str = "read_ahead_64_";
-const READ_AHEAD_FOR: [&str; 2] = ["cluster_a", "search_nxdomain"];
+/// Queries of a full batch; the others are of one.
+const BATCH: usize = 64;
+const BATCHED: &str = "batch_of_64_";
 
 const HEAD: &str = "# What cargo bench --bench counts found when it was last run with -- --renew. Instructions are callgrind's, of one\n\
-                    # answer, one batch read ahead or one change; bytes are the allocator's, of one endpoint in 150 services with 100 each.\n";
+                    # answer, alone or in a batch, or of one change; bytes are the allocator's, of one endpoint in 150 services with 100 each.\n";
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args()
@@ -108,14 +108,15 @@ fn check() -> ExitCode {
 }
 
 fn counts() -> Vec<(String, u64)> {
-    let answers = QUESTIONS.iter().map(|(what, _)| ((*what).to_owned(), 1000));
-    let read_ahead = READ_AHEAD_FOR.map(|what| (format!("{READ_AHEAD}{what}"), 100));
+    let questions = QUESTIONS.iter().map(|(what, _)| *what);
+    let alone = questions.clone().map(|what| (what.to_owned(), 1000, 1));
+    let batches = questions.map(|what| (format!("{BATCHED}{what}"), 100, BATCH as u64));
     let changes = CHANGES
         .iter()
-        .map(|(what, _, rounds)| ((*what).to_owned(), *rounds));
-    let all = answers.chain(read_ahead).chain(changes);
-    let instructions = all.map(|(what, rounds)| {
-        let count = instructions(&what, rounds) / rounds;
+        .map(|(what, _, rounds)| ((*what).to_owned(), *rounds, 1));
+    let all = alone.chain(batches).chain(changes);
+    let instructions = all.map(|(what, rounds, each)| {
+        let count = instructions(&what, rounds) / (rounds * each);
         (format!("{what}_instructions"), count)
     });
     let mut counts: Vec<_> = instructions.collect();
@@ -163,15 +164,13 @@ fn run(what: &str, rounds: usize) {
         });
         return;
     }
-    if let Some(what) = what.strip_prefix(READ_AHEAD) {
-        let questions = Questions::new(what);
-        questions.read_ahead(0);
-        counted(rounds, &mut |n| questions.read_ahead(n));
-        return;
-    }
+    let (what, batch) = match what.strip_prefix(BATCHED) {
+        Some(what) => (what, BATCH),
+        None => (what, 1),
+    };
     let mut questions = Questions::new(what);
-    (0..1000).for_each(|n| questions.ask(n));
-    counted(rounds, &mut |n| questions.ask(n));
+    (0..1000).for_each(|n| questions.ask(n, batch));
+    counted(rounds, &mut |n| questions.ask(n, batch));
 }
 
 /// In the mean of several indexes: how full the tables of hashes are is chance (seen: 112 to 124 of one).

@@ -12,7 +12,7 @@ fn answers(criterion: &mut Criterion) {
         criterion.bench_function(what, |bencher| {
             bencher.iter(|| {
                 n += 1;
-                questions.ask(n);
+                questions.ask(n, 1);
             });
         });
     }

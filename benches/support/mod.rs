@@ -209,21 +209,17 @@ impl Questions {
         }
     }
 
-    /// Reads ahead for the Nth 64 of them, as a UDP worker does for a batch.
-    pub fn read_ahead(&self, n: usize) {
-        let packet = |nth: usize| &*self.packets[(64 * n + nth) % self.packets.len()];
-        self.engine.view(None).warm((0..64).map(packet));
-    }
-
-    /// Asks the Nth, as a UDP worker does that gets one datagram at a time.
-    pub fn ask(&mut self, n: usize) {
-        let asked = asked(&self.packets[n % self.packets.len()], n);
-        let answer =
-            self.engine
-                .view(self.recent.as_mut())
-                .answer_now(&asked, self.now, &mut self.out);
-        assert!(matches!(answer, Now::Reply(_)), "{answer:?}");
-        assert_eq!(self.out[3] & 15, self.rcode);
+    /// Asks the Nth batch of so many, as a UDP worker does that gets them at a time.
+    pub fn ask(&mut self, n: usize, batch: usize) {
+        let first = n * batch % (self.packets.len() - batch);
+        let packets = &self.packets[first..first + batch];
+        let mut view = self.engine.view(self.recent.as_mut());
+        view.warm(packets.iter().map(|packet| &**packet));
+        for packet in packets {
+            let answer = view.answer_now(&asked(packet, n), self.now, &mut self.out);
+            assert!(matches!(answer, Now::Reply(_)), "{answer:?}");
+            assert_eq!(self.out[3] & 15, self.rcode);
+        }
     }
 }
 

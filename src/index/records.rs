@@ -14,22 +14,27 @@ use crate::{
 };
 use hosts::Hosts;
 use parts::Parts;
+use smallvec::SmallVec;
 use std::net::IpAddr;
 
-/// The records of one service. Addresses are encoded already. In this order, as what answers read stands in one or two lines of a
-/// processor's cache.
+/// The records of one service. Addresses are encoded already. In this order, as what most answers read stands in two lines of a
+/// processor's cache, one behind the other.
 #[derive(Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct ServiceRecords {
     /// By [`KEY`], [`OWN_A`], [`OWN_AAAA`] and [`ALIAS`].
-    own: Parts<4>,
+    own: Parts<4, OWN_ROOM>,
     kind: Kind,
     /// May there be endpoints that are not told of here?
     incomplete: bool,
+    /// Most services have one.
+    ports: SmallVec<[ServicePort; 1]>,
     hosts: Hosts,
     unready: Box<[Box<[u8]>]>,
-    ports: Box<[ServicePort]>,
 }
+
+/// Room for two labels of 22 octets together and an address.
+const OWN_ROOM: usize = 64;
 
 /// The labels `<service>.<namespace>`, each with its length in front.
 const KEY: usize = 0;
@@ -83,23 +88,22 @@ impl ServiceRecords {
     }
 
     /// Reads this itself, for nothing but that it was read, as far as answers about its ports read it, or those about hosts.
-    pub(super) const fn touch(&self, with_port: bool) -> usize {
-        match self.kind {
-            Kind::Headless => self.own.len() ^ self.hosts.len(),
-            _ if with_port => self.own.len() ^ self.hosts.len() ^ self.ports.len(),
-            _ => self.own.len(),
-        }
-    }
-
-    /// The same of what it points to, with the first port or without.
-    pub(super) fn touch_content(&self, with_port: bool) -> [Option<u8>; 3] {
-        let run = match self.kind {
-            Kind::Headless => self.hosts.a().first(),
-            _ => None,
+    pub(super) fn touch(&self, with_port: bool) -> (Option<u8>, Option<u8>, usize) {
+        let hosts = match self.kind {
+            Kind::Headless => self.hosts.len(),
+            _ => 0,
         };
         let port = self.ports.first().filter(|_| with_port);
         let name = port.and_then(|port| port.port.name.as_ref()?.as_bytes().first());
-        [self.own.get(KEY).first(), run, name].map(|octet| octet.copied())
+        (self.own.get(KEY).first().copied(), name.copied(), hosts)
+    }
+
+    /// Reads the first of its hosts' addresses, which stand elsewhere.
+    pub(super) fn touch_addresses(&self) -> Option<u8> {
+        match self.kind {
+            Kind::Headless => self.hosts.a().first().copied(),
+            _ => None,
+        }
     }
 
     /// The hosts below it.

@@ -1,11 +1,15 @@
 //! Names of objects, checked once where they enter: everything behind the door may take a [`Label`] for what it says.
 
+use smallvec::SmallVec;
 use std::{borrow::Borrow, fmt};
 
 /// A DNS label in lower case: 1–63 octets of `a-z`, `0-9`, `-` and (as in port names and some hosts) `_`, so that it
 /// can stand in a wire name as it is (RFC 1035 §2.3.4).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Label(Box<[u8]>);
+pub struct Label(SmallVec<[u8; ROOM]>);
+
+/// As many octets stand in a label itself: the names of all ports, and of most services, which are read without waiting once more.
+const ROOM: usize = 16;
 
 /// Why a text is no [`Label`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +28,7 @@ impl Label {
     }
 
     /// Its octets, without a length in front.
-    pub const fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 

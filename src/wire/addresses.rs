@@ -6,6 +6,9 @@ use std::net::IpAddr;
 
 /// Type, class, TTL and RDLENGTH, with the two octets of the owner's pointer in front.
 const FIXED_LEN: usize = 12;
+/// A whole record of either family.
+const V4_LEN: usize = FIXED_LEN + 4;
+const V6_LEN: usize = FIXED_LEN + 16;
 /// A pointer to offset 12, where the question's name stands.
 const QUESTION_POINTER: [u8; 2] = [0xc0, 0x0c];
 
@@ -13,7 +16,13 @@ const QUESTION_POINTER: [u8; 2] = [0xc0, 0x0c];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses<'a> {
     records: &'a [u8],
-    record_len: usize,
+    family: Family,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
 }
 
 impl<'a> Addresses<'a> {
@@ -21,7 +30,7 @@ impl<'a> Addresses<'a> {
     pub const fn v4(records: &'a [u8]) -> Self {
         Self {
             records,
-            record_len: FIXED_LEN.saturating_add(4),
+            family: Family::V4,
         }
     }
 
@@ -29,15 +38,21 @@ impl<'a> Addresses<'a> {
     pub const fn v6(records: &'a [u8]) -> Self {
         Self {
             records,
-            record_len: FIXED_LEN.saturating_add(16),
+            family: Family::V6,
         }
     }
 
     /// How many records.
     pub const fn count(&self) -> usize {
-        match self.records.len().checked_div(self.record_len) {
-            Some(count) => count,
-            None => 0,
+        self.count_in(self.records.len())
+    }
+
+    /// How many records of this family so many octets hold. Each family has its own division, by a constant: one by a variable
+    /// takes as long as copying a record.
+    pub(super) const fn count_in(&self, octets: usize) -> usize {
+        match self.family {
+            Family::V4 => octets / V4_LEN,
+            Family::V6 => octets / V6_LEN,
         }
     }
 
@@ -48,15 +63,18 @@ impl<'a> Addresses<'a> {
 
     /// Octets of one record.
     pub(super) const fn record_len(&self) -> usize {
-        self.record_len
+        match self.family {
+            Family::V4 => V4_LEN,
+            Family::V6 => V6_LEN,
+        }
     }
 
     /// `count` records from the `first` on, or less where the run ends before.
     pub(super) fn slice(&self, first: usize, count: usize) -> &'a [u8] {
         let start = first
-            .saturating_mul(self.record_len)
+            .saturating_mul(self.record_len())
             .min(self.records.len());
-        let len = count.saturating_mul(self.record_len);
+        let len = count.saturating_mul(self.record_len());
         let end = start.saturating_add(len).min(self.records.len());
         self.records.get(start..end).unwrap_or_default()
     }
@@ -64,7 +82,7 @@ impl<'a> Addresses<'a> {
     /// The records' RDATA, in order.
     pub fn rdata(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.records
-            .chunks_exact(self.record_len)
+            .chunks_exact(self.record_len())
             .filter_map(|record| record.get(FIXED_LEN..))
     }
 
@@ -91,10 +109,9 @@ impl<'a> Addresses<'a> {
 
     /// The type all of them have.
     pub const fn rtype(&self) -> u16 {
-        if self.record_len == Self::v4(&[]).record_len {
-            rtype::A
-        } else {
-            rtype::AAAA
+        match self.family {
+            Family::V4 => rtype::A,
+            Family::V6 => rtype::AAAA,
         }
     }
 }

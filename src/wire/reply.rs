@@ -179,8 +179,10 @@ impl<'o, 't> Reply<'o, 't> {
         run: Addresses<'_>,
         rotation: usize,
     ) {
-        let Some(first) = rotation.checked_rem(run.count()) else {
-            return;
+        let first = match run.count() {
+            0 => return,
+            1 => 0, // most services: no division
+            count => rotation.checked_rem(count).unwrap_or_default(),
         };
         let Some(pointer) = pointer_to(owner).filter(|_| !self.plain) else {
             for rdata in run.rdata().skip(first).chain(run.rdata().take(first)) {
@@ -196,10 +198,7 @@ impl<'o, 't> Reply<'o, 't> {
         }
         let start = self.at;
         let room = self.limit.saturating_sub(self.at);
-        let fit = room
-            .checked_div(run.record_len())
-            .unwrap_or_default()
-            .min(run.count());
+        let fit = run.count_in(room).min(run.count());
         let tail = fit.min(run.count().saturating_sub(first));
         let whole =
             self.put(run.slice(first, tail)) && self.put(run.slice(0, fit.saturating_sub(tail)));

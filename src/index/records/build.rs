@@ -10,6 +10,7 @@ use crate::{
     model::{Port, ServiceKind},
     wire::encode_address,
 };
+use smallvec::SmallVec;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashSet},
@@ -73,7 +74,7 @@ pub(in crate::index) fn build<'m>(
     records
 }
 
-fn to_service(ports: &[Port]) -> Box<[ServicePort]> {
+fn to_service(ports: &[Port]) -> SmallVec<[ServicePort; 1]> {
     let mut ports = ports.to_vec();
     ports.sort_unstable();
     ports.dedup();
@@ -201,7 +202,7 @@ fn ports(
     offers: Vec<(&Port, u32)>,
     members: &BTreeMap<u32, Vec<u32>>,
     host_count: usize,
-) -> Box<[ServicePort]> {
+) -> SmallVec<[ServicePort; 1]> {
     let mut merged = BTreeMap::<&Port, Vec<u32>>::new();
     for (port, slice) in offers {
         merged

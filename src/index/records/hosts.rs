@@ -9,7 +9,7 @@ use std::{cmp::Ordering, net::IpAddr, ops::Range};
 #[repr(C)] // what a look-up reads stands together
 pub(in crate::index) struct Hosts {
     /// The labels, one behind the other, in alphabetical order; then their A records, then their AAAA records.
-    octets: Parts<3>,
+    octets: Parts<3, 0>,
     hosts: Box<[Host]>,
     places: Places,
     /// The addresses, sorted, for PTR.

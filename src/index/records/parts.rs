@@ -1,14 +1,17 @@
 //! Runs of octets one behind the other: what answers read together stands in one place of memory, which is waited for once. It knows
 //! where each ends, and not what they mean.
 
+use smallvec::SmallVec;
+
+/// As many octets as there is `ROOM` for stand here themselves, more of them elsewhere.
 #[derive(Debug, PartialEq, Eq)]
 #[repr(C)]
-pub(super) struct Parts<const N: usize> {
-    octets: Box<[u8]>,
+pub(super) struct Parts<const N: usize, const ROOM: usize> {
+    octets: SmallVec<[u8; ROOM]>,
     ends: [u32; N],
 }
 
-impl<const N: usize> Parts<N> {
+impl<const N: usize, const ROOM: usize> Parts<N, ROOM> {
     pub(super) fn new(parts: [&[u8]; N]) -> Self {
         let mut end = 0;
         let ends = parts.map(|part| {
@@ -16,14 +19,9 @@ impl<const N: usize> Parts<N> {
             end
         });
         Self {
-            octets: parts.concat().into(),
+            octets: SmallVec::from_vec(parts.concat()),
             ends,
         }
-    }
-
-    /// Octets of all of them.
-    pub(super) const fn len(&self) -> usize {
-        self.octets.len()
     }
 
     pub(super) fn get(&self, part: usize) -> &[u8] {
@@ -32,8 +30,25 @@ impl<const N: usize> Parts<N> {
     }
 }
 
-impl<const N: usize> Default for Parts<N> {
+impl<const N: usize, const ROOM: usize> Default for Parts<N, ROOM> {
     fn default() -> Self {
         Self::new([&[]; N])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_given_back_whether_they_stand_here_or_elsewhere() {
+        for (room, is_elsewhere) in [(&b"12345678"[..], false), (b"123456789", true)] {
+            let parts = Parts::<3, 8>::new([b"", room, b""]);
+            let all = [0, 1, 2].map(|part| parts.get(part));
+            assert_eq!(
+                (all, parts.octets.spilled()),
+                ([b"", room, b""], is_elsewhere)
+            );
+        }
     }
 }
