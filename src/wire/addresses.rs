@@ -47,8 +47,8 @@ impl<'a> Addresses<'a> {
         self.count_in(self.records.len())
     }
 
-    /// How many records of this family so many octets hold. Each family has its own division, by a constant: one by a variable
-    /// takes as long as copying a record.
+    /// How many records of this family so many octets hold. Each family has a division of its own: one by a constant is a
+    /// multiplication, and this is asked several times an answer.
     pub(super) const fn count_in(&self, octets: usize) -> usize {
         match self.family {
             Family::V4 => octets / V4_LEN,
