@@ -37,6 +37,7 @@ const CHANGES: [(&str, [usize; 2], u64); 3] = [
 
 /// By how much a count may exceed what is written down: other versions of the C library and of the allocator take other ways.
 const TOLERANCE: f64 = 0.03;
+
 /// Queries of a full batch; the others are of one.
 const BATCH: usize = 64;
 const BATCHED: &str = "batch_of_64_";

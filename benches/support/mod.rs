@@ -209,9 +209,9 @@ impl Questions {
         }
     }
 
-    /// Asks the Nth batch of so many, as a UDP worker does that gets them at a time.
+    /// Asks the Nth batch of so many, as a UDP worker does that gets them at once.
     pub fn ask(&mut self, n: usize, batch: usize) {
-        let first = n * batch % (self.packets.len() - batch);
+        let first = n * batch % (self.packets.len() - batch + 1);
         let packets = &self.packets[first..first + batch];
         let mut view = self.engine.view(self.recent.as_mut());
         view.warm(packets.iter().map(|packet| &**packet));

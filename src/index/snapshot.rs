@@ -172,11 +172,15 @@ impl Snapshot {
         for (records, below) in asked {
             black_box(records.map(|records| records.touch(*below == Below::Port)));
         }
-        let is_host = |(_, below): &&(_, _)| matches!(below, Below::Host(_));
-        for (records, _) in asked.iter().filter(|it| !is_host(it)) {
-            black_box(records.map(|records| records.touch_addresses()));
+        let mut any_host = false;
+        for (records, below) in asked {
+            if matches!(below, Below::Host(_)) {
+                any_host = true;
+            } else {
+                black_box(records.map(|records| records.touch_addresses()));
+            }
         }
-        if asked.iter().any(|it| is_host(&it)) {
+        if any_host {
             Self::warm_hosts(asked);
         }
     }

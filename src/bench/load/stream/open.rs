@@ -15,6 +15,7 @@ use tokio_rustls::{client::TlsStream, rustls::pki_types::ServerName};
 
 /// To connect and to shake hands.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
+
 /// An open connection.
 pub(in crate::bench::load) enum Stream {
     Tcp(TcpStream),
