@@ -97,6 +97,8 @@ pub struct Answer<'s> {
     records: Records<'s>,
     /// Is it about a name of ours?
     authoritative: bool,
+    /// Was it given without looking into the index?
+    pub is_local: bool,
 }
 
 /// What stands in the answer section after the aliases; the other sections follow from it.
@@ -172,46 +174,74 @@ pub fn decide<'s>(
     options: &'s Options,
     answer: &mut Answer<'s>,
 ) -> Verdict {
-    let mut name = Cow::Borrowed(&question.name);
-    loop {
-        let mut found = find(&name, question.qtype, snapshot, options);
-        let falls_through = |zone| name.labels_above(zone).is_some();
-        if matches!(found, Found::Absent(_)) && options.fallthrough.iter().any(falls_through) {
-            found = Found::Elsewhere(Elsewhere::Upstream);
-        }
-        match found {
-            Found::Exists(records) => answer.records = records,
-            Found::Absent(_) if options.is_above(&name) => {
-                answer.records = match question.qtype {
-                    rtype::ANY => Records::Hinfo,
-                    _ => Records::absence_of(&name),
-                };
-            }
-            Found::Absent(ede) => {
-                answer.rcode = Rcode::NxDomain;
-                answer.ede = ede;
-                answer.records = Records::absence_of(&name);
-            }
-            Found::Alias(target) => {
-                if answer.follow(target, &name) {
-                    name = answer.name(&question.name);
-                    if question.qtype != rtype::CNAME {
-                        continue;
-                    }
-                }
-            }
-            Found::Elsewhere(_) if question.qtype == rtype::ANY => {
-                answer.records = Records::Hinfo;
-                answer.authoritative = false;
-            }
-            Found::Elsewhere(who) => return Verdict::Forward(who),
-            Found::Unsure => return Verdict::Unsure,
-        }
-        if snapshot.is_stale() && !answer.is_local(&name) {
-            answer.ede = Some(stale(answer.rcode));
-        }
-        return Verdict::Answer;
+    match decide_name(&question.name, question.qtype, snapshot, options, answer) {
+        Some(verdict) => verdict,
+        None => decide_aliases(question, snapshot, options, answer),
     }
+}
+
+/// Goes on from alias to alias, apart from what most names need: each has room for another name.
+#[cold]
+fn decide_aliases<'s>(
+    question: &Question,
+    snapshot: &'s Snapshot,
+    options: &'s Options,
+    answer: &mut Answer<'s>,
+) -> Verdict {
+    loop {
+        let name = answer.name(&question.name);
+        if let Some(verdict) = decide_name(&name, question.qtype, snapshot, options, answer) {
+            return verdict;
+        }
+    }
+}
+
+/// Decides about one name; `None` if it is an alias, and the next name is another one.
+fn decide_name<'s>(
+    name: &NameKey,
+    qtype: u16,
+    snapshot: &'s Snapshot,
+    options: &'s Options,
+    answer: &mut Answer<'s>,
+) -> Option<Verdict> {
+    let special = special::zone(name);
+    let mut found = find(name, special, qtype, snapshot, options);
+    let falls_through = |zone| name.labels_above(zone).is_some();
+    if matches!(found, Found::Absent(_)) && options.fallthrough.iter().any(falls_through) {
+        found = Found::Elsewhere(Elsewhere::Upstream);
+    }
+    let absence = Records::Negative(special.unwrap_or(Zone::Cluster));
+    match found {
+        Found::Exists(records) => answer.records = records,
+        Found::Absent(_) if options.is_above(name) => {
+            answer.records = match qtype {
+                rtype::ANY => Records::Hinfo,
+                _ => absence,
+            };
+        }
+        Found::Absent(ede) => {
+            answer.rcode = Rcode::NxDomain;
+            answer.ede = ede;
+            answer.records = absence;
+        }
+        Found::Alias(target) => {
+            if answer.follow(target, name) && qtype != rtype::CNAME {
+                return None;
+            }
+        }
+        Found::Elsewhere(_) if qtype == rtype::ANY => {
+            answer.records = Records::Hinfo;
+            answer.authoritative = false;
+        }
+        Found::Elsewhere(who) => return Some(Verdict::Forward(who)),
+        Found::Unsure => return Some(Verdict::Unsure),
+    }
+    answer.is_local =
+        special.is_some() || !answer.authoritative || matches!(answer.records, Records::Host(_));
+    if snapshot.is_stale() && !answer.is_local {
+        answer.ede = Some(stale(answer.rcode));
+    }
+    Some(Verdict::Answer)
 }
 
 /// The API server has not been heard of for long (RFC 8914 §4.4, §4.20).
@@ -223,7 +253,14 @@ const fn stale<'t>(rcode: Rcode) -> Ede<'t> {
     Ede::new(code, "the Kubernetes API has not confirmed this for long")
 }
 
-fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &'s Options) -> Found<'s> {
+/// Finds a name, whose special-use zone is known already.
+fn find<'s>(
+    name: &NameKey,
+    special: Option<Zone>,
+    qtype: u16,
+    snapshot: &'s Snapshot,
+    options: &'s Options,
+) -> Found<'s> {
     if let Some(found) = options.hosts.find(name) {
         return found;
     }
@@ -232,11 +269,12 @@ fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &'s Opt
         let zone = options.routes.longest(name);
         zone.is_some_and(|(labels, _)| labels >= at_least)
     };
-    if let Some(found) = special::find(name, qtype) {
-        return match special::zone(name) {
-            Some(Zone::Special(labels)) if routed(labels) => Found::Elsewhere(Elsewhere::Upstream),
-            _ => found,
-        };
+    match special {
+        Some(Zone::Special(labels)) if routed(labels) => {
+            return Found::Elsewhere(Elsewhere::Upstream);
+        }
+        Some(zone) => return special::find(name, zone, qtype),
+        None => {}
     }
     let domain = &snapshot.options().zone;
     if let Some(above) = name.labels_above(domain) {
@@ -248,13 +286,6 @@ fn find<'s>(name: &NameKey, qtype: u16, snapshot: &'s Snapshot, options: &'s Opt
     match reverse::address(name) {
         Some(address) => reverse::find(address, qtype, snapshot, options),
         None => Found::Elsewhere(Elsewhere::Upstream),
-    }
-}
-
-impl Records<'_> {
-    /// Nothing of a name that neither the cluster nor a special-use zone has.
-    fn absence_of(name: &NameKey) -> Self {
-        Self::Negative(special::zone(name).unwrap_or(Zone::Cluster))
     }
 }
 
@@ -275,6 +306,7 @@ impl Default for Answer<'_> {
             alias_count: 0,
             records: Records::Aliases,
             authoritative: true,
+            is_local: false,
         }
     }
 }
@@ -310,13 +342,6 @@ impl<'s> Answer<'s> {
     /// Is it about the question's own name?
     pub const fn is_bare(&self) -> bool {
         self.alias_count == 0
-    }
-
-    /// Was it, about this name, given without looking into the index?
-    pub fn is_local(&self, name: &NameKey) -> bool {
-        !self.authoritative
-            || matches!(self.records, Records::Host(_))
-            || special::zone(name).is_some()
     }
 }
 

@@ -7,17 +7,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// TTL and SOA minimum of these names, in seconds: what Unbound gives its built-in zones.
 pub(super) const TTL: u32 = 10_800;
 
-/// Finds a special-use name, if it is one.
-pub(super) fn find<'s>(name: &NameKey, qtype: u16) -> Option<Found<'s>> {
-    let nodata = zone(name).map(Records::Negative)?;
-    let last = name.label(name.label_count().checked_sub(1)?)?;
-    Some(match (last, qtype) {
+/// What a name in such a zone has.
+pub(super) fn find<'s>(name: &NameKey, zone: Zone, qtype: u16) -> Found<'s> {
+    let last = name.label_count().checked_sub(1);
+    let last = last.and_then(|last| name.label(last)).unwrap_or_default();
+    match (last, qtype) {
         (b"localhost" | b"arpa", rtype::ANY) => Found::Exists(Records::Hinfo),
         (b"localhost", rtype::A) => loopback(Ipv4Addr::LOCALHOST.into()),
         (b"localhost", rtype::AAAA) => loopback(Ipv6Addr::LOCALHOST.into()),
-        (b"localhost" | b"arpa", _) => Found::Exists(nodata),
+        (b"localhost" | b"arpa", _) => Found::Exists(Records::Negative(zone)),
         _ => Found::Absent(None),
-    })
+    }
 }
 
 const fn loopback<'s>(address: IpAddr) -> Found<'s> {

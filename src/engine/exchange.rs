@@ -133,7 +133,7 @@ impl<'x> Exchange<'x> {
         let name = answer.name(&query.question.name);
         let mut reply = self.reply(query, answer.ede, out)?;
         answer::write(answer, self.context(query, &name), &mut reply);
-        let origin = if answer.is_local(&name) {
+        let origin = if answer.is_local {
             Origin::Local
         } else {
             Origin::Cluster

@@ -4,28 +4,24 @@
 use super::NameKey;
 use std::collections::HashMap;
 
-/// A table of zones. Looking a name up allocates nothing, and hashes as many suffixes as the deepest zone has labels.
+/// A table of zones. Looking a name up allocates nothing, and hashes as many suffixes as it has in common with some zone, and one more.
 #[derive(Clone, Debug, Default)]
 pub struct Zones {
     /// By lower-cased wire form; names above zones are here too, without a number. Who asks chooses no key that is in it, so the hash needs no secret.
     numbers: HashMap<Box<[u8]>, Option<u16>, foldhash::fast::RandomState>,
-    /// Labels of the deepest zone.
-    deepest: usize,
 }
 
 impl Zones {
     /// The longest zone that `name` is or stands below: how many labels the zone has, and its number.
     pub fn longest(&self, name: &NameKey) -> Option<(usize, u16)> {
-        if self.numbers.is_empty() {
-            return None;
-        }
-        (0..=name.label_count().min(self.deepest))
-            .rev()
-            .find_map(|labels| {
-                let start = name.label_start(name.label_count().checked_sub(labels)?)?;
-                let number = self.numbers.get(name.as_bytes().get(start..)?)?;
-                Some((labels, (*number)?))
-            })
+        let all = name.label_count();
+        let known = (0..=all).map_while(|labels| {
+            let start = name.label_start(all.checked_sub(labels)?)?;
+            let number = self.numbers.get(name.as_bytes().get(start..)?)?;
+            Some((labels, *number))
+        });
+        let zones = known.filter_map(|(labels, number)| Some((labels, number?)));
+        zones.last()
     }
 
     /// Does it stand above a zone, and is none itself?
@@ -39,8 +35,7 @@ impl<'z> FromIterator<(&'z NameKey, u16)> for Zones {
     fn from_iter<I: IntoIterator<Item = (&'z NameKey, u16)>>(zones: I) -> Self {
         let mut table = Self::default();
         for (zone, number) in zones {
-            table.deepest = table.deepest.max(zone.label_count());
-            for above in 1..zone.label_count() {
+            for above in 1..=zone.label_count() {
                 let start = zone.label_start(above);
                 let above = start.and_then(|start| zone.as_bytes().get(start..));
                 table
@@ -86,7 +81,7 @@ mod tests {
         let zones: Zones = zones.into_iter().collect();
         let names = ["example", "b.example", "a.b.example", "c.example", "."];
         let above = names.map(|asked| zones.is_above(&name(asked)));
-        assert_eq!(above, [true, false, false, false, false]);
+        assert_eq!(above, [true, false, false, false, true]);
         assert_eq!(zones.longest(&name("c.example")), None);
     }
 
