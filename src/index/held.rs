@@ -5,6 +5,7 @@ use super::EndpointNames;
 use crate::model::{self, Label, Object, ObjectKey, Port, ServiceKind};
 use std::{
     borrow::Cow,
+    collections::HashSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -83,9 +84,24 @@ impl Slice {
     pub(super) fn ready(&self) -> impl Iterator<Item = Endpoint<'_>> {
         self.endpoints().filter(|endpoint| endpoint.ready)
     }
+
+    /// Has it a ready endpoint with a name that the other slice says nothing of?
+    pub(super) fn has_names_beyond(&self, other: &Self) -> bool {
+        let mut told = other.endpoints().flat_map(Endpoint::labels);
+        if (self.ready().flat_map(Endpoint::labels)).all(|label| told.any(|it| it == label)) {
+            return false; // in the same order, as nearly always
+        }
+        let told: HashSet<_, foldhash::fast::RandomState> =
+            other.endpoints().flat_map(Endpoint::labels).collect();
+        (self.ready().flat_map(Endpoint::labels)).any(|label| !told.contains(&label))
+    }
 }
 
 impl<'s> Endpoint<'s> {
+    fn labels(self) -> impl Iterator<Item = Cow<'s, [u8]>> {
+        self.named().map(|(label, _)| label)
+    }
+
     /// Each of its addresses, with the label of its name.
     pub(super) fn named(self) -> impl Iterator<Item = (Cow<'s, [u8]>, IpAddr)> {
         let mut rest = self.addresses;
@@ -108,7 +124,7 @@ fn pack(endpoints: &[model::Endpoint], names: EndpointNames) -> Box<[u8]> {
         })
         .collect();
     endpoints.sort_by_key(|(label, _)| *label);
-    let mut run = Vec::new();
+    let mut run = Vec::with_capacity(endpoints.len() * 32); // for names of 24 octets
     for (label, endpoint) in endpoints {
         run.push(u8::from(endpoint.ready));
         put_counted(&mut run, label);

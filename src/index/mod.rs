@@ -296,12 +296,7 @@ impl Index {
             (Held::EndpointSlice(slice), Some(Held::EndpointSlice(after)))
                 if after.service == slice.service =>
             {
-                let told = after.endpoints().flat_map(held::Endpoint::named);
-                let told: HashSet<_, foldhash::fast::RandomState> =
-                    told.map(|(label, _)| label).collect();
-                let mut had = slice.ready().flat_map(held::Endpoint::named);
-                let lost = had.any(|(label, _)| !told.contains(&label));
-                (&slice.service, lost)
+                (&slice.service, slice.has_names_beyond(after))
             }
             (Held::EndpointSlice(slice), _) => (&slice.service, slice.ready().next().is_some()),
             // It leaves this watch; what it says may be readable in the other one.

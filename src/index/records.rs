@@ -180,7 +180,8 @@ impl ServiceRecords {
 
     /// Every address for which this service has a PTR record, sorted.
     pub fn reverse_addresses(&self) -> Box<[IpAddr]> {
-        let mut addresses: Vec<_> = self.hosts.addresses().collect();
+        let mut addresses = Vec::with_capacity(self.hosts.address_count());
+        addresses.extend(self.hosts.addresses());
         if !self.is_headless() {
             addresses.extend(self.a().addresses().chain(self.aaaa().addresses()));
             addresses.sort_unstable();

@@ -107,12 +107,13 @@ struct Ready<'m> {
     /// The ports of each slice.
     offers: Vec<(&'m Port, u32)>,
     unready: Vec<&'m [u8]>,
+    /// How many slices there are.
+    slices: u32,
 }
 
 impl<'m> Ready<'m> {
     fn collect(slices: Slices<'m, impl Iterator<Item = &'m Slice>>) -> Self {
         let mut hosts = Self::default();
-        let mut count = 0;
         // What is said of a name and a family so far, be it ready or not: a slice has one family, and another slice has
         // the other.
         let mut told = HashSet::<_, foldhash::fast::RandomState>::default();
@@ -125,20 +126,18 @@ impl<'m> Ready<'m> {
                 if !slices.fading.is_empty() {
                     told.extend(names(endpoint));
                 }
-                hosts.add(endpoint, count);
+                hosts.add(endpoint);
             }
-            hosts.offer(slice, count);
-            count += 1;
+            hosts.offer(slice);
         }
         for slice in slices.fading.into_iter().rev() {
             for endpoint in slice.ready() {
                 if names(endpoint).all(|it| !told.contains(&it)) {
-                    hosts.add(endpoint, count);
+                    hosts.add(endpoint);
                 }
             }
             told.extend(slice.ready().flat_map(names));
-            hosts.offer(slice, count);
-            count += 1;
+            hosts.offer(slice);
         }
         let Self { named, unready, .. } = &mut hosts;
         // Slices are kept in this order, each for itself, which a stable sort makes use of.
@@ -153,14 +152,17 @@ impl<'m> Ready<'m> {
         hosts
     }
 
-    fn offer(&mut self, slice: &'m Slice, number: u32) {
+    /// Adds the ports of a slice whose endpoints were added before.
+    fn offer(&mut self, slice: &'m Slice) {
+        let number = self.slices;
         self.offers
             .extend(slice.ports.iter().map(|port| (port, number)));
+        self.slices += 1;
     }
 
-    fn add(&mut self, endpoint: Endpoint<'m>, slice: u32) {
+    fn add(&mut self, endpoint: Endpoint<'m>) {
         if endpoint.ready {
-            let named = endpoint.named();
+            let (named, slice) = (endpoint.named(), self.slices);
             self.named
                 .extend(named.map(|(label, address)| (label, address, slice)));
         } else {
@@ -173,23 +175,17 @@ impl<'m> Ready<'m> {
         let named = self.named.iter();
         let named = named.map(|(label, address, _)| (&**label, *address));
         let hosts = Hosts::new(named, ttl, hash);
-        let mut members = BTreeMap::<u32, Vec<u32>>::new();
-        for (number, host) in (0..).zip(self.named.chunk_by(|a, b| a.0 == b.0)) {
-            for (_, _, slice) in host {
-                members.entry(*slice).or_default().push(number);
-            }
-        }
-        let mut distinct: Vec<_> = hosts.addresses().collect();
-        let all = distinct.len();
-        distinct.dedup();
-        if distinct.len() == all {
-            distinct.clear(); // then the service's own addresses are all of the hosts'
+        // Without an address that two have, the service's own addresses are all of the hosts'.
+        let mut distinct = vec![];
+        if !hosts.addresses().is_sorted_by(|a, b| a < b) {
+            distinct.extend(hosts.addresses());
+            distinct.dedup();
         }
         let (a, aaaa) = encode(&distinct, ttl);
         ServiceRecords {
             own: Parts::new([key, &a, &aaaa, &[]]),
             kind: Kind::Headless,
-            ports: ports(self.offers, &members, hosts.len()),
+            ports: ports(self.offers, &self.named, self.slices),
             hosts,
             unready: self.unready.into_iter().map(Box::from).collect(),
             incomplete: false,
@@ -200,31 +196,49 @@ impl<'m> Ready<'m> {
 /// Each port with the hosts that offer it; two slices may offer the same port.
 fn ports(
     offers: Vec<(&Port, u32)>,
-    members: &BTreeMap<u32, Vec<u32>>,
-    host_count: usize,
+    named: &[(Cow<'_, [u8]>, IpAddr, u32)],
+    slices: u32,
 ) -> SmallVec<[ServicePort; 1]> {
-    let mut merged = BTreeMap::<&Port, Vec<u32>>::new();
-    for (port, slice) in offers {
-        merged
-            .entry(port)
-            .or_default()
-            .extend(members.get(&slice).into_iter().flatten());
+    let none = vec![false; slices as usize];
+    let mut with_hosts = none.clone();
+    for (.., slice) in named {
+        with_hosts[*slice as usize] = true;
     }
-    let port = |(port, mut hosts): (&Port, Vec<u32>)| {
-        hosts.sort_unstable();
-        hosts.dedup();
-        let every = hosts.len() == host_count;
-        let targets = if every {
-            Targets::EveryHost
-        } else {
-            Targets::Hosts(hosts.into())
-        };
-        ServicePort {
-            port: port.clone(),
-            targets,
+    let mut offering = BTreeMap::<&Port, Vec<bool>>::new();
+    for (port, slice) in offers {
+        offering.entry(port).or_insert_with(|| none.clone())[slice as usize] = true;
+    }
+    let targets = |offering: &[bool]| {
+        let mut sides = offering.iter().zip(&with_hosts);
+        if sides.all(|(offers, has_hosts)| offers >= has_hosts) {
+            return Targets::EveryHost; // most services: all slices offer the same
+        }
+        let hosts = (0..).zip(named.chunk_by(|a, b| a.0 == b.0));
+        let (mut count, mut offered) = (0, vec![]);
+        for (number, host) in hosts {
+            count += 1;
+            if host.iter().any(|(.., slice)| offering[*slice as usize]) {
+                offered.push(number);
+            }
+        }
+        match offered.len() == count {
+            true => Targets::EveryHost,
+            false => Targets::Hosts(offered.into()),
         }
     };
+    let port = |(port, offering): (&Port, Vec<bool>)| ServicePort {
+        port: port.clone(),
+        targets: targets(&offering),
+    };
     // A port that only slices without a ready endpoint offer has no records, and so no name.
-    let merged = merged.into_iter().filter(|(_, hosts)| !hosts.is_empty());
-    merged.map(port).collect()
+    let is_offered = |offering: &[bool]| {
+        offering
+            .iter()
+            .zip(&with_hosts)
+            .any(|it| it == (&true, &true))
+    };
+    let offering = offering
+        .into_iter()
+        .filter(|(_, offering)| is_offered(offering));
+    offering.map(port).collect()
 }

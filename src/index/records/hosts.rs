@@ -175,6 +175,10 @@ impl Hosts {
         self.by_address.iter().filter_map(|at| self.address(*at))
     }
 
+    pub(super) const fn address_count(&self) -> usize {
+        self.by_address.len()
+    }
+
     fn address(&self, at: AddressAt) -> Option<IpAddr> {
         let from = at.offset() as usize;
         if at.is_ipv6() {
