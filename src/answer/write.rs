@@ -178,10 +178,7 @@ impl Writer<'_, '_, '_, '_> {
         // The service's own name is the question's, without `_port._proto`.
         let skipped = if ports == Ports::Every { 0 } else { 2 };
         let service_at = self.owner + self.context.name.label_start(skipped).unwrap_or_default();
-        let weight = match count {
-            0 | 1 => 100, // most services: no division
-            _ => (100 / count).max(1) as u16,
-        };
+        let weight = (100 / count.max(1)).max(1) as u16;
         let mut targets = [(0, Target::Service); N];
         let mut seen = 0;
         for port in asked(self.context.name, service, ports) {

@@ -245,4 +245,49 @@ mod tests {
         let endpoints = [endpoint(Some("kafka-broker"), None, &["10.0.0.1"])];
         assert_eq!(pack(&endpoints, EndpointNames::Hostname).len(), 20);
     }
+
+    #[test]
+    fn a_name_is_lost_if_no_endpoint_has_it_in_whatever_order() {
+        let of = |endpoints: &[(&str, &str)]| Slice {
+            service: Label::new("web").unwrap(),
+            ports: Box::default(),
+            endpoints: pack(
+                &endpoints
+                    .iter()
+                    .map(|(name, address)| endpoint(Some(name), None, &[address]))
+                    .collect::<Vec<_>>(),
+                EndpointNames::Hostname,
+            ),
+        };
+        let bare = |addresses: &[&str]| {
+            let endpoints = addresses.iter().map(|it| model::Endpoint {
+                ready: true,
+                ..endpoint(None, None, &[it])
+            });
+            Slice {
+                endpoints: pack(&endpoints.collect::<Vec<_>>(), EndpointNames::Hostname),
+                ..of(&[])
+            }
+        };
+        let both = of(&[("a", "10.0.0.1"), ("b", "10.0.0.2")]);
+        let moved = of(&[("b", "10.0.0.9"), ("a", "10.0.0.1"), ("c", "10.0.0.3")]);
+        let twice = of(&[("a", "10.0.0.1"), ("a", "10.0.0.2")]);
+        let one = of(&[("a", "10.0.0.1")]);
+        for (had, has, lost) in [
+            (&both, &both, false),
+            (&both, &moved, false),
+            (&moved, &both, true),
+            (&both, &one, true),
+            (&twice, &one, false),
+            (&one, &of(&[]), true),
+            (
+                &bare(&["10.0.0.1", "10.0.0.2"]),
+                &bare(&["10.0.0.2", "10.0.0.1"]),
+                false,
+            ),
+            (&bare(&["10.0.0.1"]), &bare(&["10.0.0.2"]), true),
+        ] {
+            assert_eq!(had.has_names_beyond(has), lost, "{had:?} {has:?}");
+        }
+    }
 }

@@ -2,9 +2,9 @@
 //! numbers mean.
 
 use super::NameKey;
-use std::collections::HashMap;
+use std::{collections::HashMap, iter};
 
-/// A table of zones. Looking a name up allocates nothing, and hashes as many suffixes as it has in common with some zone, and one more.
+/// A table of zones. Looking a name up allocates nothing, and hashes as many suffixes as it has in common with some zone, and the next.
 #[derive(Clone, Debug, Default)]
 pub struct Zones {
     /// By lower-cased wire form; names above zones are here too, without a number. Who asks chooses no key that is in it, so the hash needs no secret.
@@ -15,13 +15,14 @@ impl Zones {
     /// The longest zone that `name` is or stands below: how many labels the zone has, and its number.
     pub fn longest(&self, name: &NameKey) -> Option<(usize, u16)> {
         let all = name.label_count();
-        let known = (0..=all).map_while(|labels| {
+        let number = |labels| {
             let start = name.label_start(all.checked_sub(labels)?)?;
-            let number = self.numbers.get(name.as_bytes().get(start..)?)?;
-            Some((labels, *number))
-        });
-        let zones = known.filter_map(|(labels, number)| Some((labels, number?)));
-        zones.last()
+            self.numbers.get(name.as_bytes().get(start..)?).copied()
+        };
+        let known = (1..=all).map_while(|labels| Some((labels, number(labels)?)));
+        let all = iter::once((0, number(0).flatten())).chain(known);
+        all.filter_map(|(labels, number)| Some((labels, number?)))
+            .last()
     }
 
     /// Does it stand above a zone, and is none itself?
@@ -35,7 +36,7 @@ impl<'z> FromIterator<(&'z NameKey, u16)> for Zones {
     fn from_iter<I: IntoIterator<Item = (&'z NameKey, u16)>>(zones: I) -> Self {
         let mut table = Self::default();
         for (zone, number) in zones {
-            for above in 1..=zone.label_count() {
+            for above in 1..zone.label_count() {
                 let start = zone.label_start(above);
                 let above = start.and_then(|start| zone.as_bytes().get(start..));
                 table
@@ -81,7 +82,7 @@ mod tests {
         let zones: Zones = zones.into_iter().collect();
         let names = ["example", "b.example", "a.b.example", "c.example", "."];
         let above = names.map(|asked| zones.is_above(&name(asked)));
-        assert_eq!(above, [true, false, false, false, true]);
+        assert_eq!(above, [true, false, false, false, false]);
         assert_eq!(zones.longest(&name("c.example")), None);
     }
 

@@ -122,22 +122,15 @@ impl<'m> Ready<'m> {
             named.map(|(label, address)| (label, address.is_ipv4()))
         };
         for slice in slices.slices {
-            for endpoint in slice.endpoints() {
-                if !slices.fading.is_empty() {
-                    told.extend(names(endpoint));
-                }
-                hosts.add(endpoint);
+            if !slices.fading.is_empty() {
+                told.extend(slice.endpoints().flat_map(names));
             }
-            hosts.offer(slice);
+            hosts.add(slice, slice.endpoints());
         }
         for slice in slices.fading.into_iter().rev() {
-            for endpoint in slice.ready() {
-                if names(endpoint).all(|it| !told.contains(&it)) {
-                    hosts.add(endpoint);
-                }
-            }
+            let is_untold = |it: &Endpoint<'m>| names(*it).all(|it| !told.contains(&it));
+            hosts.add(slice, slice.ready().filter(is_untold));
             told.extend(slice.ready().flat_map(names));
-            hosts.offer(slice);
         }
         let Self { named, unready, .. } = &mut hosts;
         // Slices are kept in this order, each for itself, which a stable sort makes use of.
@@ -152,21 +145,20 @@ impl<'m> Ready<'m> {
         hosts
     }
 
-    /// Adds the ports of a slice whose endpoints were added before.
-    fn offer(&mut self, slice: &'m Slice) {
+    /// Adds the ports of a slice, and these of its endpoints.
+    fn add(&mut self, slice: &'m Slice, endpoints: impl Iterator<Item = Endpoint<'m>>) {
         let number = self.slices;
+        self.slices += 1;
         self.offers
             .extend(slice.ports.iter().map(|port| (port, number)));
-        self.slices += 1;
-    }
-
-    fn add(&mut self, endpoint: Endpoint<'m>) {
-        if endpoint.ready {
-            let (named, slice) = (endpoint.named(), self.slices);
-            self.named
-                .extend(named.map(|(label, address)| (label, address, slice)));
-        } else {
-            self.unready.extend(endpoint.label);
+        for endpoint in endpoints {
+            if endpoint.ready {
+                let named = endpoint.named();
+                self.named
+                    .extend(named.map(|(label, address)| (label, address, number)));
+            } else {
+                self.unready.extend(endpoint.label);
+            }
         }
     }
 
@@ -185,7 +177,7 @@ impl<'m> Ready<'m> {
         ServiceRecords {
             own: Parts::new([key, &a, &aaaa, &[]]),
             kind: Kind::Headless,
-            ports: ports(self.offers, &self.named, self.slices),
+            ports: ports(self.offers, &self.named, self.slices, hosts.len()),
             hosts,
             unready: self.unready.into_iter().map(Box::from).collect(),
             incomplete: false,
@@ -198,6 +190,7 @@ fn ports(
     offers: Vec<(&Port, u32)>,
     named: &[(Cow<'_, [u8]>, IpAddr, u32)],
     slices: u32,
+    host_count: usize,
 ) -> SmallVec<[ServicePort; 1]> {
     let none = vec![false; slices as usize];
     let mut with_hosts = none.clone();
@@ -208,37 +201,28 @@ fn ports(
     for (port, slice) in offers {
         offering.entry(port).or_insert_with(|| none.clone())[slice as usize] = true;
     }
-    let targets = |offering: &[bool]| {
-        let mut sides = offering.iter().zip(&with_hosts);
-        if sides.all(|(offers, has_hosts)| offers >= has_hosts) {
-            return Targets::EveryHost; // most services: all slices offer the same
-        }
+    let hosts = |offering: &[bool]| -> Box<[u32]> {
         let hosts = (0..).zip(named.chunk_by(|a, b| a.0 == b.0));
-        let (mut count, mut offered) = (0, vec![]);
-        for (number, host) in hosts {
-            count += 1;
-            if host.iter().any(|(.., slice)| offering[*slice as usize]) {
-                offered.push(number);
+        let offers = |host: &[(_, _, u32)]| host.iter().any(|it| offering[it.2 as usize]);
+        let offered = hosts.filter(|(_, host)| offers(host));
+        offered.map(|(number, _)| number).collect()
+    };
+    let port = |(port, offering): (&Port, Vec<bool>)| {
+        let mut slices = offering.iter().zip(&with_hosts);
+        // Most services: all slices offer the same.
+        let targets = if slices.all(|(offers, has_hosts)| offers >= has_hosts) {
+            Targets::EveryHost
+        } else {
+            match hosts(&offering) {
+                // A port that only slices without a ready endpoint offer has no records, and so no name.
+                hosts if hosts.is_empty() => return None,
+                hosts if hosts.len() == host_count => Targets::EveryHost,
+                hosts => Targets::Hosts(hosts),
             }
-        }
-        match offered.len() == count {
-            true => Targets::EveryHost,
-            false => Targets::Hosts(offered.into()),
-        }
+        };
+        let port = port.clone();
+        Some(ServicePort { port, targets })
     };
-    let port = |(port, offering): (&Port, Vec<bool>)| ServicePort {
-        port: port.clone(),
-        targets: targets(&offering),
-    };
-    // A port that only slices without a ready endpoint offer has no records, and so no name.
-    let is_offered = |offering: &[bool]| {
-        offering
-            .iter()
-            .zip(&with_hosts)
-            .any(|it| it == (&true, &true))
-    };
-    let offering = offering
-        .into_iter()
-        .filter(|(_, offering)| is_offered(offering));
-    offering.map(port).collect()
+    let offering = offering.into_iter().filter(|_| host_count > 0);
+    offering.filter_map(port).collect()
 }
