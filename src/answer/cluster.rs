@@ -8,7 +8,7 @@
 use super::{Elsewhere, Found, Options, PodNames, Ports, Records, Scope, Zone, addresses};
 use crate::{
     index::{Kind, ServiceRecords, Snapshot},
-    model::Source,
+    model::{self, Source},
     wire::{Ede, NameKey, rtype},
 };
 use std::net::IpAddr;
@@ -214,7 +214,7 @@ fn pod_name<'s>(
             Found::Absent(None)
         };
     };
-    let Some(address) = spelled(label) else {
+    let Some(address) = model::address_of(label) else {
         return Found::Absent(None);
     };
     let exists = match options.pods {
@@ -233,47 +233,5 @@ fn pod_name<'s>(
             Found::Exists(Records::Address(address, snapshot.options().ttl.pod))
         }
         _ => Found::Exists(empty_non_terminal(qtype)),
-    }
-}
-
-/// The address that a label spells with `-` for `.` or `:`.
-fn spelled(label: &[u8]) -> Option<IpAddr> {
-    if label.contains(&b'.') || label.contains(&b':') {
-        return None; // an octet of the label, not a separator
-    }
-    let mut longest = [0; "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".len()];
-    let text = longest.get_mut(..label.len())?;
-    let mut spell = |separator| {
-        for (to, from) in text.iter_mut().zip(label) {
-            *to = if *from == b'-' { separator } else { *from };
-        }
-        str::from_utf8(text).ok()?.parse().ok()
-    };
-    spell(b'.')
-        .filter(IpAddr::is_ipv4)
-        .or_else(|| spell(b':').filter(IpAddr::is_ipv6))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_label_spells_an_address_of_either_family() {
-        let spell = |label: &str| spelled(label.as_bytes()).map(|address| address.to_string());
-        assert_eq!(spell("10-1-2-3").as_deref(), Some("10.1.2.3"));
-        assert_eq!(spell("fd00--1").as_deref(), Some("fd00::1"));
-        assert_eq!(spell("fd00--0").as_deref(), Some("fd00::"));
-        for bad in [
-            "",
-            "10-1-2",
-            "10-1-2-300",
-            "web-0",
-            "10.1.2.3",
-            "fd00::1",
-            &"0-".repeat(31),
-        ] {
-            assert_eq!(spell(bad), None, "{bad}");
-        }
     }
 }

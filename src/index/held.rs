@@ -37,7 +37,7 @@ pub(super) struct Slice {
 }
 
 /// One endpoint of a [`Slice`].
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Endpoint<'s> {
     pub(super) ready: bool,
     /// The label of its own, if that is not its address.
@@ -84,31 +84,76 @@ impl Slice {
     pub(super) fn ready(&self) -> impl Iterator<Item = Endpoint<'_>> {
         self.endpoints().filter(|endpoint| endpoint.ready)
     }
+}
 
-    /// Has it a ready endpoint with a name that the other slice says nothing of?
-    pub(super) fn has_names_beyond(&self, other: &Self) -> bool {
-        let mut told = other.endpoints().flat_map(Endpoint::labels);
-        if (self.ready().flat_map(Endpoint::labels)).all(|label| told.any(|it| it == label)) {
-            return false; // in the same order, as nearly always
+/// What two slices say differently about one service: endpoints of the one that the other has not just so.
+pub(super) struct Apart<'s> {
+    gone: Vec<Endpoint<'s>>,
+    new: Vec<Endpoint<'s>>,
+}
+
+impl<'s> Apart<'s> {
+    pub(super) fn between(had: &'s Slice, has: &'s Slice) -> Self {
+        let (mut gone, mut new) = (vec![], vec![]);
+        let (mut before, mut after) = (had.endpoints(), has.endpoints());
+        loop {
+            // In the same order, as nearly always, those that have not changed meet here.
+            match (before.next(), after.next()) {
+                (None, None) => break,
+                (one, other) if one == other => {}
+                (one, other) => {
+                    gone.extend(one);
+                    new.extend(other);
+                }
+            }
         }
-        let told: HashSet<_, foldhash::fast::RandomState> =
-            other.endpoints().flat_map(Endpoint::labels).collect();
-        (self.ready().flat_map(Endpoint::labels)).any(|label| !told.contains(&label))
+        let set = |endpoints: &[Endpoint<'s>]| endpoints.iter().copied().collect();
+        let (all_gone, all_new): (Set<_>, Set<_>) = (set(&gone), set(&new));
+        gone.retain(|endpoint| !all_new.contains(endpoint));
+        new.retain(|endpoint| !all_gone.contains(endpoint));
+        Self { gone, new }
+    }
+
+    /// The labels about which they do.
+    pub(super) fn labels(&self) -> impl Iterator<Item = Cow<'s, [u8]>> {
+        let apart = self.gone.iter().chain(&self.new);
+        apart.flat_map(|endpoint| endpoint.labels())
+    }
+
+    /// Had a ready endpoint a name that none has in the slice that there is now?
+    pub(super) fn loses_a_name(&self, has: &Slice) -> bool {
+        let ready = self.gone.iter().filter(|endpoint| endpoint.ready);
+        let mut lost: Set<_> = ready.flat_map(|endpoint| endpoint.labels()).collect();
+        for label in self.new.iter().flat_map(|endpoint| endpoint.labels()) {
+            lost.remove(&label);
+        }
+        if lost.is_empty() {
+            return false;
+        }
+        for label in has.endpoints().flat_map(Endpoint::labels) {
+            lost.remove(&label);
+        }
+        !lost.is_empty()
     }
 }
+
+type Set<T> = HashSet<T, foldhash::fast::RandomState>;
 
 impl<'s> Endpoint<'s> {
     fn labels(self) -> impl Iterator<Item = Cow<'s, [u8]>> {
         self.named().map(|(label, _)| label)
     }
 
-    /// Each of its addresses, with the label of its name.
-    pub(super) fn named(self) -> impl Iterator<Item = (Cow<'s, [u8]>, IpAddr)> {
+    pub(super) fn addresses(self) -> impl Iterator<Item = IpAddr> {
         let mut rest = self.addresses;
-        let addresses = std::iter::from_fn(move || address(take_counted(&mut rest)?));
-        addresses.map(move |address| {
-            let label = self.label.map_or_else(|| dashed(address), Cow::Borrowed);
-            (label, address)
+        std::iter::from_fn(move || address(take_counted(&mut rest)?))
+    }
+
+    /// Each of its addresses, with the label of its name: its own, or what the address spells.
+    pub(super) fn named(self) -> impl Iterator<Item = (Cow<'s, [u8]>, IpAddr)> {
+        self.addresses().map(move |address| {
+            let spelled = || Cow::Owned(model::label_of(address));
+            (self.label.map_or_else(spelled, Cow::Borrowed), address)
         })
     }
 }
@@ -171,15 +216,6 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(|it| Ipv4Addr::from(it).into());
     v4.or_else(|_| <[u8; 16]>::try_from(octets).map(|it| Ipv6Addr::from(it).into()))
         .ok()
-}
-
-/// The label of an endpoint that has no hostname: its address with `-` for `.` and `:`, and a `0` after a last `-`.
-fn dashed<'s>(address: IpAddr) -> Cow<'s, [u8]> {
-    let mut text = address.to_string().replace(['.', ':'], "-");
-    if text.ends_with('-') {
-        text.push('0');
-    }
-    text.into_bytes().into()
 }
 
 #[cfg(test)]
@@ -287,7 +323,8 @@ mod tests {
             ),
             (&bare(&["10.0.0.1"]), &bare(&["10.0.0.2"]), true),
         ] {
-            assert_eq!(had.has_names_beyond(has), lost, "{had:?} {has:?}");
+            let apart = Apart::between(had, has);
+            assert_eq!(apart.loses_a_name(has), lost, "{had:?} {has:?}");
         }
     }
 }

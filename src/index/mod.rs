@@ -5,6 +5,7 @@
 //! Change ─▶ Index: objects ─▶ dirty services ─▶ records (once a batch) ─▶ Snapshot ─▶ Reader
 //! ```
 
+mod dirty;
 mod fading;
 mod follow;
 mod held;
@@ -21,11 +22,13 @@ pub use snapshot::{Below, Reader, Snapshot};
 
 use crate::model::{Change, Label, Object, ObjectKey, ServiceKind, Source};
 use arc_swap::ArcSwap;
+use dirty::{Dirty, Touched};
 use fading::{Fading, Sources};
-use held::Held;
+use held::{Apart, Held, Slice};
 use retired::Retired;
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -59,8 +62,7 @@ pub struct Index {
     namespaces: HashMap<Box<str>, usize>,
     /// What is over and still answered for a moment.
     fading: Fading,
-    /// Services to be rebuilt.
-    dirty: HashSet<ObjectKey>,
+    dirty: Dirty,
     working: Working,
     published: Arc<ArcSwap<Snapshot>>,
     retired: Retired,
@@ -90,7 +92,7 @@ impl Index {
             slices: HashMap::new(),
             namespaces: HashMap::new(),
             fading: Fading::default(),
-            dirty: HashSet::new(),
+            dirty: Dirty::default(),
             working,
             published,
             retired: Retired::default(),
@@ -102,7 +104,9 @@ impl Index {
     /// Sets the time of the changes that follow, and lets go of what faded until then. An index that is never told the
     /// time lets go at once.
     pub fn tell_time(&mut self, now: Instant) {
-        self.dirty.extend(self.fading.tell_time(now));
+        for service in self.fading.tell_time(now) {
+            self.dirty.touch(service);
+        }
         self.retired.free();
         for source in Source::ALL {
             if self.known_from[source as usize].is_some_and(|from| from <= now) {
@@ -194,15 +198,16 @@ impl Index {
     /// Rebuilds what the changes since the last call touched, each service once, and lets readers see it, all at once.
     /// Says how many services were rebuilt. `serial` is the time of the change in seconds since 1970.
     pub fn publish(&mut self, serial: u32) -> usize {
-        let dirty = std::mem::take(&mut self.dirty);
-        for key in &dirty {
-            self.rebuild(key);
+        let mut rebuilt = 0;
+        for (service, touched) in std::mem::take(&mut self.dirty) {
+            self.rebuild(&service, &touched);
+            rebuilt += 1;
         }
-        self.rebuilt += dirty.len() as u64;
+        self.rebuilt += rebuilt as u64;
         if let Some(snapshot) = self.working.publish(serial) {
             self.retired.add(self.published.swap(snapshot));
         }
-        dirty.len()
+        rebuilt
     }
 
     /// How many services were rebuilt since the start.
@@ -247,7 +252,7 @@ impl Index {
         for (key, listed) in gone {
             self.link(source, &key, &listed.held, false);
             if may_move {
-                self.fade(&key, listed.held, None, FADING_AFTER_A_LIST);
+                self.fade(&key, listed.held, false, FADING_AFTER_A_LIST);
             }
         }
         count
@@ -271,12 +276,22 @@ impl Index {
             before = Some(known.held.clone());
         }
         let held = Arc::new(held);
-        if let Some(before) = before {
-            self.link(source, &key, &before, false);
-            self.await_slices(&key, &before, &held);
-            self.fade(&key, before, Some(&held), FADING);
+        match (&before, before.as_deref(), &*held) {
+            (Some(before), Some(Held::EndpointSlice(had)), Held::EndpointSlice(has))
+                if had.service == has.service =>
+            {
+                let service = ObjectKey::new(&key.namespace, has.service.as_str());
+                self.replace_slice(service, before, had, has);
+            }
+            _ => {
+                if let Some(before) = before {
+                    self.link(source, &key, &before, false);
+                    self.await_slices(&key, &before, &held);
+                    self.fade(&key, before, true, FADING);
+                }
+                self.link(source, &key, &held, true);
+            }
         }
-        self.link(source, &key, &held, true);
         self.objects[source as usize].insert(key, Listed { generation, held });
         true
     }
@@ -286,29 +301,36 @@ impl Index {
             return false;
         };
         self.link(source, key, &gone.held, false);
-        self.fade(key, gone.held, None, FADING);
+        self.fade(key, gone.held, false, FADING);
         true
     }
 
-    /// Keeps a slice that is gone, or replaced, if a ready endpoint vanishes with it, or if nobody knows whether one does.
-    fn fade(&mut self, key: &ObjectKey, before: Arc<Held>, after: Option<&Held>, time: Duration) {
-        let (of, lost) = match (&*before, after) {
-            (Held::EndpointSlice(slice), Some(Held::EndpointSlice(after)))
-                if after.service == slice.service =>
-            {
-                (&slice.service, slice.has_names_beyond(after))
-            }
-            (Held::EndpointSlice(slice), _) => (&slice.service, slice.ready().next().is_some()),
+    /// A slice says something else of the same service. It is kept if a ready endpoint vanishes with it.
+    fn replace_slice(&mut self, service: ObjectKey, before: &Arc<Held>, had: &Slice, has: &Slice) {
+        let apart = Apart::between(had, has);
+        let labels = apart.labels().map(|label| Box::from(&*label));
+        self.dirty.touch_names(service.clone(), labels);
+        if apart.loses_a_name(has) {
+            self.keep(service, before.clone(), FADING);
+        }
+    }
+
+    /// Keeps what was said of a service's slice, if a ready endpoint vanishes with it, or if nobody knows whether one does.
+    fn fade(&mut self, key: &ObjectKey, before: Arc<Held>, is_replaced: bool, time: Duration) {
+        let of = match &*before {
+            Held::EndpointSlice(slice) if slice.ready().next().is_some() => &slice.service,
             // It leaves this watch; what it says may be readable in the other one.
-            (Held::Unreadable(Some(of)), None) => (of, true),
+            Held::Unreadable(Some(of)) if !is_replaced => of,
             _ => return,
         };
-        if lost {
-            let service = ObjectKey::new(&key.namespace, of.as_str());
-            match self.slices_being_listed() {
-                Some(sources) => self.fading.keep_until_listed(&service, before, sources),
-                None => self.fading.keep(service, before, time),
-            }
+        let service = ObjectKey::new(&key.namespace, of.as_str());
+        self.keep(service, before, time);
+    }
+
+    fn keep(&mut self, service: ObjectKey, before: Arc<Held>, time: Duration) {
+        match self.slices_being_listed() {
+            Some(sources) => self.fading.keep_until_listed(&service, before, sources),
+            None => self.fading.keep(service, before, time),
         }
     }
 
@@ -339,7 +361,7 @@ impl Index {
         match held {
             Held::Service(_) => {
                 self.count_namespace(&key.namespace, comes);
-                self.dirty.insert(key.clone());
+                self.dirty.touch(key.clone());
             }
             Held::EndpointSlice(slice) => self.link_slice(source, key, &slice.service, comes),
             Held::Namespace => self.count_namespace(&key.name, comes),
@@ -351,7 +373,7 @@ impl Index {
             Held::Unreadable(service) => match (source, service) {
                 (Source::Services, _) => {
                     self.count_namespace(&key.namespace, comes);
-                    self.dirty.insert(key.clone());
+                    self.dirty.touch(key.clone());
                 }
                 (Source::Namespaces, _) => self.count_namespace(&key.name, comes),
                 (_, Some(service)) => self.link_slice(source, key, service, comes),
@@ -372,7 +394,7 @@ impl Index {
         if links.is_empty() {
             self.slices.remove(&service);
         }
-        self.dirty.insert(service);
+        self.dirty.touch(service);
     }
 
     fn count_namespace(&mut self, namespace: &str, comes: bool) {
@@ -393,16 +415,24 @@ impl Index {
         self.working.set_namespace(namespace, exists);
     }
 
-    fn rebuild(&mut self, service: &ObjectKey) {
+    fn rebuild(&mut self, service: &ObjectKey, touched: &Touched) {
         let Some(key) = wire_key(service) else { return };
-        let records = self.derive(service, &key);
-        self.working.set_service(&key, records);
+        let (records, addresses) = self.derive(service, &key, touched);
+        self.working.set_service(&key, records, addresses);
     }
 
-    fn derive(&self, service: &ObjectKey, key: &[u8]) -> Option<Arc<ServiceRecords>> {
-        let listed = self.objects[Source::Services as usize].get(service)?;
+    /// The records of a service, and at which addresses alone they may differ from the former ones, if that is known.
+    fn derive(
+        &self,
+        service: &ObjectKey,
+        key: &[u8],
+        touched: &Touched,
+    ) -> (Option<ServiceRecords>, Option<Vec<IpAddr>>) {
+        let Some(listed) = self.objects[Source::Services as usize].get(service) else {
+            return (None, None);
+        };
         let Held::Service(object) = &*listed.held else {
-            return Some(Arc::new(records::unreadable(key)));
+            return (Some(records::unreadable(key)), None);
         };
         let links = self.slices.get(service).into_iter().flatten();
         let slices = links.clone().filter_map(|(source, slice)| {
@@ -419,14 +449,18 @@ impl Index {
             fading: fading.filter_map(Held::as_slice).collect(),
             incomplete,
         };
-        let options = &self.working.options;
-        Some(Arc::new(records::build(
-            key,
-            object,
-            slices,
-            options,
-            |label| self.working.host_hash(label),
-        )))
+        let (options, hash) = (&self.working.options, |label: &[u8]| {
+            self.working.host_hash(label)
+        });
+        if let (Touched::Names(names), Some(before)) = (touched, self.working.find(key))
+            && let Some((records, addresses)) = records::mend(before, names, &slices, options, hash)
+        {
+            return (Some(records), Some(addresses));
+        }
+        (
+            Some(records::build(key, object, slices, options, hash)),
+            None,
+        )
     }
 }
 

@@ -3,16 +3,20 @@
 
 mod build;
 mod hosts;
+mod labels;
+mod mend;
 mod parts;
 mod places;
 
 pub(super) use build::{Slices, build, unreadable};
+pub(super) use mend::mend;
 
 use crate::{
     model::{Label, Port},
     wire::Addresses,
 };
 use hosts::Hosts;
+use labels::Labels;
 use parts::Parts;
 use smallvec::SmallVec;
 use std::net::IpAddr;
@@ -30,7 +34,7 @@ pub struct ServiceRecords {
     /// Most services have one.
     ports: SmallVec<[ServicePort; 1]>,
     hosts: Hosts,
-    unready: Box<[Box<[u8]>]>,
+    unready: Labels,
 }
 
 /// Room for two labels of 22 octets together and an address.
@@ -58,14 +62,14 @@ pub enum Kind {
 }
 
 /// A port, and which hosts offer it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePort {
     /// Name, protocol and number.
     pub port: Port,
     targets: Targets,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Targets {
     Service,
     EveryHost,
@@ -155,11 +159,7 @@ impl ServiceRecords {
 
     /// The label as it stands here, if an endpoint that is not ready has it, and none that is.
     pub fn unready(&self, label: &[u8]) -> Option<&[u8]> {
-        let at = self
-            .unready
-            .binary_search_by(|unready| (**unready).cmp(label))
-            .ok()?;
-        Some(&self.unready[at])
+        self.unready.find(label)
     }
 
     /// Is there any endpoint with a name of its own that is not ready?

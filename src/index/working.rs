@@ -100,17 +100,25 @@ impl Working {
         }
     }
 
-    /// Puts a service's records, or nothing, in the place of those that it had, and its addresses likewise.
-    pub(super) fn set_service(&mut self, key: &[u8], after: Option<Arc<ServiceRecords>>) {
-        let before = self.find(key).cloned();
+    /// Puts a service's records, or nothing, in the place of those that it had, and its addresses likewise; it is told if only
+    /// some of them may differ.
+    pub(super) fn set_service(
+        &mut self,
+        key: &[u8],
+        after: Option<ServiceRecords>,
+        touched: Option<Vec<IpAddr>>,
+    ) {
+        let (before, after) = (self.find(key).cloned(), after.map(Arc::new));
         if before == after {
             return;
         }
-        let addresses = |records: &Option<Arc<ServiceRecords>>| {
-            records
-                .as_ref()
-                .map(|records| records.reverse_addresses())
-                .unwrap_or_default()
+        let addresses = |records: &Option<Arc<ServiceRecords>>| match (records, &touched) {
+            (None, _) => Box::default(),
+            (Some(records), None) => records.reverse_addresses(),
+            (Some(records), Some(touched)) => {
+                let touched = touched.iter().copied();
+                touched.filter(|it| records.has_reverse(*it)).collect()
+            }
         };
         let (had, has) = (addresses(&before), addresses(&after));
         for gone in without(&had, &has) {

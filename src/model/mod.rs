@@ -2,8 +2,10 @@
 //! Plain data: it knows neither where an object came from nor what is answered about it.
 
 mod name;
+mod spelling;
 
 pub use name::{InvalidName, Label, ObjectKey};
+pub use spelling::{address_of, label_of};
 use std::{
     net::IpAddr,
     time::{Duration, Instant},

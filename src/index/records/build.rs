@@ -1,7 +1,9 @@
 //! From a Service and its EndpointSlices to its records (Kubernetes DNS specification 2.3–2.5): pure, and the same for
 //! slices in any order and with any overlap.
 
-use super::{Kind, ServicePort, ServiceRecords, Targets, hosts::Hosts, parts::Parts};
+use super::{
+    Kind, ServicePort, ServiceRecords, Targets, hosts::Hosts, labels::Labels, parts::Parts,
+};
 use crate::{
     index::{
         Options,
@@ -101,12 +103,13 @@ fn encode(addresses: &[IpAddr], ttl: u32) -> (Vec<u8>, Vec<u8>) {
 
 /// The ready endpoints of a service under their labels.
 #[derive(Default)]
-struct Ready<'m> {
+pub(super) struct Ready<'m> {
     /// A name, one of its addresses, and the number of the slice that says so; sorted.
-    named: Vec<(Cow<'m, [u8]>, IpAddr, u32)>,
+    pub(super) named: Vec<(Cow<'m, [u8]>, IpAddr, u32)>,
     /// The ports of each slice.
     offers: Vec<(&'m Port, u32)>,
-    unready: Vec<&'m [u8]>,
+    /// The labels of endpoints that are not ready, and of none that is; sorted.
+    pub(super) unready: Vec<&'m [u8]>,
     /// How many slices there are.
     slices: u32,
 }
@@ -132,7 +135,12 @@ impl<'m> Ready<'m> {
             hosts.add(slice, slice.ready().filter(is_untold));
             told.extend(slice.ready().flat_map(names));
         }
-        let Self { named, unready, .. } = &mut hosts;
+        hosts.sort();
+        hosts
+    }
+
+    pub(super) fn sort(&mut self) {
+        let Self { named, unready, .. } = self;
         // Slices are kept in this order, each for itself, which a stable sort makes use of.
         named.sort();
         unready.sort_unstable();
@@ -142,11 +150,16 @@ impl<'m> Ready<'m> {
                 .binary_search_by(|(ready, ..)| (**ready).cmp(label))
                 .is_err()
         });
-        hosts
+    }
+
+    /// Each name with one of its addresses.
+    pub(super) fn hosts(&self) -> impl ExactSizeIterator<Item = (&[u8], IpAddr)> {
+        let named = self.named.iter();
+        named.map(|(label, address, _)| (&**label, *address))
     }
 
     /// Adds the ports of a slice, and these of its endpoints.
-    fn add(&mut self, slice: &'m Slice, endpoints: impl Iterator<Item = Endpoint<'m>>) {
+    pub(super) fn add(&mut self, slice: &'m Slice, endpoints: impl Iterator<Item = Endpoint<'m>>) {
         let number = self.slices;
         self.slices += 1;
         self.offers
@@ -164,9 +177,7 @@ impl<'m> Ready<'m> {
 
     /// The records of a headless service with these hosts.
     fn into_records(self, key: &[u8], ttl: u32, hash: impl Fn(&[u8]) -> u64) -> ServiceRecords {
-        let named = self.named.iter();
-        let named = named.map(|(label, address, _)| (&**label, *address));
-        let hosts = Hosts::new(named, ttl, hash);
+        let hosts = Hosts::new(self.hosts(), ttl, hash);
         // Without an address that two have, the service's own addresses are all of the hosts'.
         let mut distinct = vec![];
         if !hosts.addresses().is_sorted_by(|a, b| a < b) {
@@ -179,7 +190,7 @@ impl<'m> Ready<'m> {
             kind: Kind::Headless,
             ports: ports(self.offers, &self.named, self.slices, hosts.len()),
             hosts,
-            unready: self.unready.into_iter().map(Box::from).collect(),
+            unready: Labels::of(&self.unready),
             incomplete: false,
         }
     }

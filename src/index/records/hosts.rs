@@ -1,9 +1,16 @@
 //! The ready endpoints of a service under their labels, with their addresses encoded already, to be found by either. It
 //! knows neither the service nor its slices.
 
+mod mend;
+
 use super::{parts::Parts, places::Places};
 use crate::wire::{Addresses, encode_address};
-use std::{cmp::Ordering, net::IpAddr, ops::Range};
+use std::{cmp::Ordering, net::IpAddr};
+
+/// The runs of [`Hosts::octets`].
+const LABELS: usize = 0;
+const A: usize = 1;
+const AAAA: usize = 2;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 #[repr(C)] // what a look-up reads stands together
@@ -16,23 +23,41 @@ pub(in crate::index) struct Hosts {
     by_address: Box<[AddressAt]>,
 }
 
-/// One name: where its label and its addresses begin. They end where those of the next one begin.
-#[derive(Debug, PartialEq, Eq)]
-struct Host {
-    label: u32,
-    a: u32,
-    aaaa: u32,
-}
+/// One name: where in each run its label and its addresses begin. They end where those of the next one begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Host([u32; 3]);
 
 /// Where an address stands in the runs: the octets before it, and in the highest bit whether it is IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct AddressAt(u32);
 
+impl Host {
+    /// One that is to stand behind all that these runs hold.
+    fn behind(runs: &[Vec<u8>; 3]) -> Self {
+        Self(runs.each_ref().map(|run| run.len() as u32))
+    }
+}
+
+/// Where the records of such an address stand.
+const fn run_of(address: IpAddr) -> usize {
+    if address.is_ipv6() { AAAA } else { A }
+}
+
 impl AddressAt {
     const IPV6: u32 = 1 << 31;
 
+    /// Of an address that so many octets of its family's run stand before.
+    const fn new(address: IpAddr, before: usize) -> Self {
+        let family = if address.is_ipv6() { Self::IPV6 } else { 0 };
+        Self(before as u32 | family)
+    }
+
     const fn is_ipv6(self) -> bool {
         self.0 & Self::IPV6 != 0
+    }
+
+    const fn run(self) -> usize {
+        if self.is_ipv6() { AAAA } else { A }
     }
 
     const fn offset(self) -> u32 {
@@ -48,8 +73,12 @@ impl Hosts {
         hash: impl Fn(&[u8]) -> u64,
     ) -> Self {
         // Most services have one family, and names as long as this.
-        let (mut a, mut aaaa) = (Vec::with_capacity(named.len() * 16), Vec::new());
-        let mut labels = Vec::with_capacity(named.len() * 16);
+        let room = named.len() * 16;
+        let mut runs = [
+            Vec::with_capacity(room),
+            Vec::with_capacity(room),
+            Vec::new(),
+        ];
         let mut hosts = Vec::with_capacity(named.len());
         let (mut by_v4, mut by_v6) = (Vec::with_capacity(named.len()), Vec::new());
         let mut last = None;
@@ -59,24 +88,15 @@ impl Hosts {
                 continue; // the same endpoint stands in two slices
             }
             if before.is_none_or(|(before, _)| before != label) {
-                hosts.push(Host {
-                    label: labels.len() as u32,
-                    a: a.len() as u32,
-                    aaaa: aaaa.len() as u32,
-                });
-                labels.extend_from_slice(label);
+                hosts.push(Host::behind(&runs));
+                runs[LABELS].extend_from_slice(label);
             }
-            let run = match address {
-                IpAddr::V4(v4) => {
-                    // As one number, which is sorted in a quarter of the time.
-                    by_v4.push(u64::from(v4.to_bits()) << 32 | a.len() as u64);
-                    &mut a
-                }
-                IpAddr::V6(v6) => {
-                    by_v6.push((v6.to_bits(), aaaa.len() as u32));
-                    &mut aaaa
-                }
-            };
+            let run = &mut runs[run_of(address)];
+            match address {
+                // As one number, which is sorted in a quarter of the time.
+                IpAddr::V4(v4) => by_v4.push(u64::from(v4.to_bits()) << 32 | run.len() as u64),
+                IpAddr::V6(v6) => by_v6.push((v6.to_bits(), run.len() as u32)),
+            }
             encode_address(address, ttl, run);
         }
         by_v4.sort_unstable();
@@ -86,13 +106,17 @@ impl Hosts {
             .into_iter()
             .map(|(_, at)| AddressAt(at | AddressAt::IPV6));
         let mut hosts = Self {
-            octets: Parts::new([&labels, &a, &aaaa]),
+            octets: Parts::new(runs.each_ref().map(Vec::as_slice)),
             hosts: hosts.into(),
             places: Places::default(),
             by_address: by_v4.chain(by_v6).collect(),
         };
-        hosts.places = Places::of((0..hosts.len()).map(|host| hash(hosts.label(host))));
+        hosts.places = hosts.places_by(hash);
         hosts
+    }
+
+    fn places_by(&self, hash: impl Fn(&[u8]) -> u64) -> Places {
+        Places::of((0..self.len()).map(|host| hash(self.label(host))))
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -105,22 +129,17 @@ impl Hosts {
 
     /// A records of all of them.
     pub(super) fn a(&self) -> &[u8] {
-        self.octets.get(1)
+        self.octets.get(A)
     }
 
     /// AAAA records of all of them.
     pub(super) fn aaaa(&self) -> &[u8] {
-        self.octets.get(2)
-    }
-
-    fn labels(&self) -> &[u8] {
-        self.octets.get(0)
+        self.octets.get(AAAA)
     }
 
     /// The label of a host.
     pub(super) fn label(&self, host: usize) -> &[u8] {
-        let labels = self.labels();
-        &labels[self.part(host, |host| host.label, labels)]
+        self.part(host, LABELS)
     }
 
     /// A and AAAA records of the host with this label, if there is one.
@@ -130,35 +149,36 @@ impl Hosts {
         hash: impl FnOnce() -> u64,
     ) -> Option<(Addresses<'_>, Addresses<'_>)> {
         let host = if self.places.is_empty() {
-            self.search(label)
+            self.search(label).ok()
         } else {
             (self.places.with(hash())).find(|host| self.label(*host) == label)
         }?;
-        let (a, aaaa) = (self.a(), self.aaaa());
         Some((
-            Addresses::v4(&a[self.part(host, |host| host.a, a)]),
-            Addresses::v6(&aaaa[self.part(host, |host| host.aaaa, aaaa)]),
+            Addresses::v4(self.part(host, A)),
+            Addresses::v6(self.part(host, AAAA)),
         ))
     }
 
-    /// The host with this label, found without places: the plain twin.
-    pub(in crate::index) fn search(&self, label: &[u8]) -> Option<usize> {
+    /// The host with this label, or the one before which it would stand, found without places: the plain twin.
+    pub(in crate::index) fn search(&self, label: &[u8]) -> Result<usize, usize> {
         let (mut from, mut to) = (0, self.len());
         while from < to {
             let middle = from.midpoint(to);
             match self.label(middle).cmp(label) {
                 Ordering::Less => from = middle + 1,
                 Ordering::Greater => to = middle,
-                Ordering::Equal => return Some(middle),
+                Ordering::Equal => return Ok(middle),
             }
         }
-        None
+        Err(from)
     }
 
     /// The part of a run that belongs to a host.
-    fn part(&self, host: usize, begin: impl Fn(&Host) -> u32, run: &[u8]) -> Range<usize> {
-        let end = self.hosts.get(host + 1).map(&begin);
-        begin(&self.hosts[host]) as usize..end.map_or(run.len(), |end| end as usize)
+    #[inline] // three times in a look-up, each with what it knows already
+    fn part(&self, host: usize, run: usize) -> &[u8] {
+        let octets = self.octets.get(run);
+        let end = self.hosts.get(host + 1).map(|next| next.0[run] as usize);
+        &octets[self.hosts[host].0[run] as usize..end.unwrap_or(octets.len())]
     }
 
     /// The labels of those that have this address.
@@ -189,8 +209,7 @@ impl Hosts {
     }
 
     fn host_of(&self, at: AddressAt) -> usize {
-        let begin = |host: &Host| if at.is_ipv6() { host.aaaa } else { host.a };
-        let behind = (self.hosts).partition_point(|host| begin(host) <= at.offset());
+        let behind = (self.hosts).partition_point(|host| host.0[at.run()] <= at.offset());
         behind - 1
     }
 
@@ -201,12 +220,13 @@ impl Hosts {
 
     /// Reads where the label and the address of a host begin.
     pub(in crate::index) fn touch_host(&self, host: usize) -> Option<(usize, usize)> {
-        let host = self.hosts.get(host)?;
-        Some((host.label as usize, host.a as usize))
+        let Host([label, a, _]) = *self.hosts.get(host)?;
+        Some((label as usize, a as usize))
     }
 
     /// Reads the first octets of such a label and of such an address.
     pub(in crate::index) fn touch_run(&self, (label, a): (usize, usize)) -> [Option<u8>; 2] {
-        [self.labels().get(label).copied(), self.a().get(a).copied()]
+        let labels = self.octets.get(LABELS);
+        [labels.get(label).copied(), self.a().get(a).copied()]
     }
 }

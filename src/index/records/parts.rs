@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 
 /// As many octets as there is `ROOM` for stand here themselves, more of them elsewhere.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub(super) struct Parts<const N: usize, const ROOM: usize> {
     octets: SmallVec<[u8; ROOM]>,
@@ -18,10 +18,20 @@ impl<const N: usize, const ROOM: usize> Parts<N, ROOM> {
             end += part.len() as u32;
             end
         });
+        Self::of(parts.concat(), ends)
+    }
+
+    /// Of octets that stand one behind the other already.
+    pub(super) fn of(octets: Vec<u8>, ends: [u32; N]) -> Self {
         Self {
-            octets: SmallVec::from_vec(parts.concat()),
+            octets: SmallVec::from_vec(octets),
             ends,
         }
+    }
+
+    /// Octets of all of them.
+    pub(super) fn len(&self) -> usize {
+        self.octets.len()
     }
 
     pub(super) fn get(&self, part: usize) -> &[u8] {

@@ -10,7 +10,7 @@ const NUMBER_BITS: u32 = 24;
 const FREE: u32 = u32::MAX;
 
 /// Numbers of hosts, each in the first free place from where its hash points to. A third of the places is free.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places(Box<[u32]>);
 
 impl Places {

@@ -19,6 +19,18 @@ pub(super) fn options() -> Options {
     }
 }
 
+impl Index {
+    /// The records of each service are what all of its slices make of it.
+    fn assert_built_whole(&self) {
+        for service in self.objects[Source::Services as usize].keys() {
+            let key = wire_key(service).unwrap();
+            let (records, _) = self.derive(service, &key, &Touched::Whole);
+            let held = self.working.find(&key).map(|records| &**records);
+            assert_eq!(held, records.as_ref(), "{service:?}");
+        }
+    }
+}
+
 fn label(text: &str) -> Label {
     Label::new(text).unwrap()
 }
@@ -401,7 +413,7 @@ fn hosts_are_found_in_their_places_as_they_are_found_by_searching() {
             assert_eq!(first.is_some(), n % 2 == 0, "{name} of {count}");
             assert_eq!(
                 first.is_some(),
-                records.hosts().search(name.as_bytes()).is_some()
+                records.hosts().search(name.as_bytes()).is_ok()
             );
             assert!(first.is_none_or(|it| it.to_string() == addresses[n]));
         }
@@ -424,4 +436,40 @@ fn a_source_is_known_from_its_first_whole_list_until_it_is_lost() {
     index.apply(Change::ListDone(Source::EndpointSlices));
     index.publish(3);
     assert!(reader.load().is_synced());
+}
+
+#[test]
+fn what_fades_is_answered_while_other_names_of_its_service_change() {
+    let (mut index, reader) = Index::new(options());
+    let start = tokio::time::Instant::now().into_std();
+    let hosts: Vec<_> = (0..9).map(|n| format!("h{n}")).collect();
+    let web = |from: usize, first: &str| {
+        let endpoints = hosts[from..].iter().enumerate();
+        let endpoints: Vec<_> = endpoints
+            .map(|(n, host)| (&**host, format!("{first}.0.0.{}", from + n)))
+            .collect();
+        let endpoints: Vec<_> = endpoints.iter().map(|(h, a)| (*h, &**a)).collect();
+        Change::Apply(Source::EndpointSlices, slice("web-a", "web", &endpoints))
+    };
+    index.tell_time(start);
+    list(&mut index, &[headless("web")]);
+    index.apply(web(0, "10"));
+    index.publish(1);
+    let mut after = |changes: &[Change], time| {
+        index.tell_time(start + time);
+        for change in changes {
+            index.apply(change.clone());
+        }
+        index.publish(2);
+        index.assert_built_whole();
+        ["h0", "h8"].map(|host| addresses(&reader, Some(host), "web").map(|it| it.concat()))
+    };
+    let told = |h0: Option<&str>, h8: &str| [h0.map(String::from), Some(h8.into())];
+    let (gone, moved) = (web(1, "10"), web(1, "11"));
+    assert_eq!(
+        after(&[gone], FADING / 2),
+        told(Some("10.0.0.0"), "10.0.0.8")
+    );
+    assert_eq!(after(&[moved], FADING), told(Some("10.0.0.0"), "11.0.0.8"));
+    assert_eq!(after(&[], FADING * 2), told(None, "11.0.0.8"));
 }

@@ -96,10 +96,14 @@ proptest! {
                     });
                     list(&mut index, &all.chain(known).collect::<Vec<_>>());
                 }
-                Step::Publish => { index.publish(1); }
+                Step::Publish => {
+                    index.publish(1);
+                    index.assert_built_whole();
+                }
             }
         }
         index.publish(2);
+        index.assert_built_whole();
         let mut at = BTreeMap::<String, BTreeSet<String>>::new();
         for (n, service) in SERVICES.iter().enumerate() {
             let is_headless = services.get(&n) == Some(&true);
