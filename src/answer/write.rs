@@ -5,11 +5,11 @@ use crate::{
     index::{ServicePort, ServiceRecords, Snapshot, Target},
     wire::{Flags, HEADER_LEN, Name, NameKey, Rdata, Reply, Section, rtype},
 };
+use smallvec::SmallVec;
 use std::net::IpAddr;
 
 /// For how many SRV targets addresses are added: more than a UDP reply can hold; on TCP the client asks for the others.
 const MAX_TARGETS: usize = 128;
-const FEW_TARGETS: usize = 4;
 
 /// What an answer depends on beside the index.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +94,8 @@ impl Writer<'_, '_, '_, '_> {
                     self.reply
                         .record(Section::Answer, owner, rtype::NS, ttl.service, |rdata| {
                             // Written whole, so that the glue can point to it.
-                            rdata.bytes(NS_LABELS) && rdata.copy_of(self.owner)
+                            let whole = self.context.name.as_bytes().len();
+                            rdata.bytes(NS_LABELS) && rdata.copy_of(self.owner, whole)
                         });
                 if let Some(ns) = ns {
                     self.nameserver(Section::Additional, ns, None);
@@ -154,34 +155,25 @@ impl Writer<'_, '_, '_, '_> {
     }
 
     fn services(&mut self, service: &ServiceRecords, ports: Ports) {
-        let asked = asked(self.context.name, service, ports);
-        let count = asked.map(|port| port.target_count(service)).sum();
-        // Most have one or a few, and room for the most takes as long to clear as to answer these.
-        match count {
-            0..=FEW_TARGETS => self.service_records::<FEW_TARGETS>(service, ports, count),
-            _ => self.service_records::<MAX_TARGETS>(service, ports, count),
-        }
-    }
-
-    /// SRV of `count` targets, with room to remember `N` of them.
-    fn service_records<const N: usize>(
-        &mut self,
-        service: &ServiceRecords,
-        ports: Ports,
-        count: usize,
-    ) {
         let options = self.context.snapshot.options();
         let pod_or_service = |target| match target {
             Target::Service => options.ttl.service,
             Target::Host(_) => options.ttl.pod,
         };
         // The service's own name is the question's, without `_port._proto`.
-        let skipped = if ports == Ports::Every { 0 } else { 2 };
-        let service_at = self.owner + self.context.name.label_start(skipped).unwrap_or_default();
-        let weight = (100 / count.max(1)).max(1) as u16;
-        let mut targets = [(0, Target::Service); N];
-        let mut seen = 0;
-        for port in asked(self.context.name, service, ports) {
+        let skipped = match ports {
+            Ports::Every => 0,
+            Ports::Named { .. } => self.context.name.label_start(2).unwrap_or_default(),
+        };
+        let service_len = self.context.name.as_bytes().len() - skipped;
+        let asked = || asked(self.context.name, service, ports);
+        let count: usize = asked().map(|port| port.target_count(service)).sum();
+        let weight = match count {
+            0 | 1 => 100, // most services: no division
+            _ => (100 / count).max(1) as u16,
+        };
+        let mut targets = SmallVec::<[_; MAX_TARGETS]>::new();
+        for port in asked() {
             for target in service.targets(port, self.context.rotation) {
                 let ttl = pod_or_service(target);
                 let written = self.reply.record(
@@ -192,19 +184,17 @@ impl Writer<'_, '_, '_, '_> {
                     |rdata| {
                         rdata.srv(weight, port.port.number)
                             && label(rdata, target)
-                            && rdata.copy_of(service_at)
+                            && rdata.copy_of(self.owner + skipped, service_len)
                     },
                 );
                 let Some(rdata) = written else { break };
-                if !targets[..seen].iter().any(|(_, known)| *known == target)
-                    && let Some(slot) = targets.get_mut(seen)
-                {
-                    *slot = (rdata + 6, target); // behind priority, weight and port
-                    seen += 1;
+                let is_known = targets.iter().any(|(_, known)| *known == target);
+                if !is_known && targets.len() < MAX_TARGETS {
+                    targets.push((rdata + 6, target)); // behind priority, weight and port
                 }
             }
         }
-        for (at, target) in &targets[..seen] {
+        for (at, target) in &targets {
             let (a, aaaa) = match target {
                 Target::Service => (service.a(), service.aaaa()),
                 Target::Host(label) => (self.context.snapshot)

@@ -39,6 +39,7 @@ pub struct Entry {
     kept_for: u32,
     ttl_max: u32,
     rcode: u8,
+    truncated: bool,
     authentic: bool,
     negative: bool,
     /// Milliseconds from `stored_at` to the last refresh that failed, plus 1; 0 if none did.
@@ -98,6 +99,7 @@ impl Entry {
             kept_for,
             ttl_max: lifetime.ttl_max,
             rcode: (flags.0 & Flags::RCODE) as u8,
+            truncated: flags.has(Flags::TC),
             authentic: trust_ad && flags.has(Flags::AD),
             negative: lifetime.negative,
             refresh_failed_ms: AtomicU32::new(0),
@@ -200,6 +202,11 @@ impl Entry {
         self.negative
     }
 
+    /// Is it only the part that fitted into a datagram? Then it is for nobody who asks over a connection, and not to be kept.
+    pub const fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
     /// Its response code, 0..=15.
     pub const fn rcode(&self) -> u8 {
         self.rcode
@@ -266,6 +273,7 @@ impl Entry {
             message: &self.message,
             marks: &self.marks,
             rcode: self.rcode,
+            truncated: self.truncated,
             authentic: self.authentic,
             ttls,
         };

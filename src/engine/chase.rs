@@ -34,6 +34,9 @@ pub(super) fn write(
             }
         }
     }
+    if held.entry.is_truncated() {
+        reply.set_flags(Flags::TC);
+    }
     reply.set_upstream_rcode(held.entry.rcode());
     Some(held.entry.rcode())
 }

@@ -195,6 +195,7 @@ impl<'x> Exchange<'x> {
             Ok(held) if forward.answer.is_bare() => {
                 self.forwarded(query, &held, Origin::Upstream, now, out)
             }
+            Ok(held) if self.is_too_little(&held) => self.failed(query, Failure::Truncated, out),
             Ok(held) => {
                 let mut reply = self.reply(query, held.ede(), out)?;
                 let rcode = chase::write(
@@ -215,6 +216,11 @@ impl<'x> Exchange<'x> {
         }
     }
 
+    /// Is it a part of an answer only, and the client's way has room for all of it?
+    fn is_too_little(&self, held: &Held<'_>) -> bool {
+        held.entry.is_truncated() && self.asked.transport != Transport::Udp
+    }
+
     fn failed(&self, query: &Query<'_>, failure: Failure, out: &mut [u8]) -> Option<Done> {
         let ede = Some(failure.ede());
         self.error(query, Rcode::ServFail, ede, Origin::Upstream, out)
@@ -228,7 +234,11 @@ impl<'x> Exchange<'x> {
         now: Instant,
         out: &mut [u8],
     ) -> Option<Done> {
-        let len = held.write(query, self.edns(query, None), out, self.limit(query), now)?;
+        if self.is_too_little(held) {
+            return self.failed(query, Failure::Truncated, out);
+        }
+        let edns = self.edns(query, held.ede());
+        let len = held.write(query, edns, out, self.limit(query), now)?;
         Some(Done {
             len,
             origin: origin(held, unless_stale),

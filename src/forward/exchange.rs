@@ -141,6 +141,8 @@ pub(super) struct Exchange<'a, D> {
     recased: Vec<usize>,
     /// The last reply that says it cannot answer: passed on if nobody can.
     unable: Option<Response>,
+    /// What fitted into a datagram of an answer: passed on if nobody gives all of it.
+    truncated: Option<Response>,
     /// Was nothing heard of but errors of the network?
     network_only: bool,
 }
@@ -168,11 +170,13 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
             hedged_at: None,
             recased: Vec::new(),
             unable: None,
+            truncated: None,
             network_only: true,
         }
     }
 
-    /// Asks. What comes of it within [`PATIENCE`] is the first answer, or else the last reply that says why there is none.
+    /// Asks. What comes of it within [`PATIENCE`] is the first answer, or else the last truncated one, or else the last reply that
+    /// says why there is none.
     pub(super) async fn outcome(&mut self) -> Result<Response, Failure> {
         let mut next = self.next_turn();
         loop {
@@ -199,7 +203,7 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
             };
         }
         self.plan = Plan::default();
-        match self.unable.take() {
+        match self.truncated.take().or_else(|| self.unable.take()) {
             Some(response) => Ok(response),
             None if self.network_only => Err(Failure::Unreachable),
             None => Err(Failure::NoAnswer),
@@ -218,10 +222,10 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
         None
     }
 
-    /// With nothing under way: is there nothing to wait for? Everybody was asked, and somebody said at least why not; or
-    /// there is nobody left to ask.
+    /// With nothing under way: is there nothing to wait for? Everybody was asked, and somebody gave at least a part, or said
+    /// why not; or there is nobody left to ask.
     fn is_over(&self) -> bool {
-        self.unable.is_some() || !self.plan.may_send()
+        self.truncated.is_some() || self.unable.is_some() || !self.plan.may_send()
     }
 
     /// The next upstream's turn. The last send goes by TCP if no word was heard by UDP, from whomever.
@@ -323,8 +327,9 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
                 }
                 Next::Done(response)
             }
-            Heard::Truncated => {
+            Heard::Truncated(response) => {
                 self.metrics.sent(Sent::Truncated);
+                self.truncated = Some(response).filter(|it| is_answer(it.rcode()));
                 Next::Send(self.again(by_tcp))
             }
             Heard::Recased => {
@@ -368,7 +373,7 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
         let answered = || choice.answered(send.upstream, now - sent_at, now);
         match heard {
             Heard::Reply(response) if is_answer(response.rcode()) => answered(),
-            Heard::Truncated => answered(),
+            Heard::Truncated(_) => answered(),
             Heard::Reply(_) | Heard::Recased | Heard::Bare | Heard::BareFormErr => {
                 choice.spoke(send.upstream);
             }
@@ -384,7 +389,7 @@ impl<'a, D: Fn() -> Draw> Exchange<'a, D> {
             }
             match heard {
                 Heard::Reply(_) if self.recased.contains(&send.upstream) => habit.recased(now),
-                Heard::Reply(_) | Heard::Truncated if send.random_case => {
+                Heard::Reply(_) | Heard::Truncated(_) if send.random_case => {
                     habit.repeated();
                     false
                 }

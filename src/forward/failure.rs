@@ -8,6 +8,9 @@ pub enum Failure {
     /// Upstreams were asked, and none answered in time.
     #[error("no upstream answered")]
     NoAnswer,
+    /// An upstream's answer is too long for a datagram, and none came over a connection; who asked by UDP gets a part of it.
+    #[error("no upstream gave the whole answer")]
+    Truncated,
     /// No upstream could even be reached.
     #[error("no upstream could be reached")]
     Unreachable,
@@ -36,6 +39,10 @@ impl Failure {
         const NETWORK_ERROR: u16 = 23;
         match self {
             Self::NoAnswer => Ede::new(NO_REACHABLE_AUTHORITY, "no upstream answered"),
+            Self::Truncated => Ede::new(
+                NETWORK_ERROR,
+                "the answer does not fit into a datagram, and no upstream gave it by TCP",
+            ),
             Self::Unreachable => Ede::new(NETWORK_ERROR, "no upstream could be reached"),
             Self::Overloaded => Ede::new(OTHER, "too many questions under way"),
             Self::ShareUsedUp => Ede::new(OTHER, "this client has too many questions under way"),

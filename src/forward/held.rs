@@ -2,6 +2,7 @@
 
 use crate::{
     cache::Entry,
+    forward::Failure,
     wire::{Ede, Query, ReplyEdns},
 };
 use std::{borrow::Cow, sync::Arc, time::Instant};
@@ -42,8 +43,11 @@ impl<'m> Held<'m> {
         }
     }
 
-    /// The Extended DNS Error that says that it is stale, if it is.
+    /// The Extended DNS Error that says that it is stale, or a part only, if it is.
     pub fn ede(&self) -> Option<Ede<'static>> {
-        self.stale.then(|| self.entry.stale_ede())
+        match self.stale {
+            true => Some(self.entry.stale_ede()),
+            false => (self.entry.is_truncated()).then(|| Failure::Truncated.ede()),
+        }
     }
 }

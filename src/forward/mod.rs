@@ -63,7 +63,7 @@ use std::{
 use tokio::{runtime::Handle, sync::Notify, time::timeout};
 use upstream::Dialer;
 
-/// What comes of asking: an answer, or an upstream's word that it cannot answer.
+/// What comes of asking: an answer, or a part of it, or an upstream's word that it cannot answer.
 type Outcome = Result<Arc<Entry>, Failure>;
 
 /// The forwarder. Every clone is a handle to the same one.
@@ -260,7 +260,7 @@ impl Forwarder {
         };
         if let Ok(waiter) = self.board(&key, question, route, client) {
             match timeout(CLIENT_PATIENCE, waiter.outcome()).await {
-                Ok(Some(Ok(entry))) if exchange::is_answer(entry.rcode().into()) => {
+                Ok(Some(Ok(entry))) if is_answer(&entry) => {
                     return Ok(Held::current(Cow::Owned(entry)));
                 }
                 Ok(_) => {}
@@ -361,7 +361,7 @@ impl Shared {
         let mut exchange = Exchange::new(&upstreams, question, draw, &self.metrics);
         let asked = exchange.outcome().await;
         let outcome = self.keep(&key, configured, asked);
-        if is_answer(&outcome) {
+        if outcome.as_ref().is_ok_and(is_answer) {
             return flight.land(outcome);
         }
         self.suspect(&upstreams, &question.name);
@@ -385,7 +385,7 @@ impl Shared {
         let outcome =
             asked.map(|response| Arc::new(Entry::new(key, response, *bounds, *trust_ad, now)));
         match &outcome {
-            Ok(entry) if is_answer(&outcome) => {
+            Ok(entry) if is_answer(entry) => {
                 self.failures.forget(key);
                 self.cache.put(Arc::clone(entry));
             }
@@ -412,9 +412,9 @@ impl Shared {
     }
 }
 
-/// Is it an answer, and not an upstream's word that it cannot answer?
-fn is_answer(outcome: &Outcome) -> bool {
-    (outcome.as_ref()).is_ok_and(|entry| exchange::is_answer(entry.rcode().into()))
+/// Is it a whole answer, and not an upstream's word that it cannot answer?
+fn is_answer(entry: &Arc<Entry>) -> bool {
+    !entry.is_truncated() && exchange::is_answer(entry.rcode().into())
 }
 
 impl fmt::Debug for Shared {

@@ -27,8 +27,8 @@ pub(super) enum Heard {
     Bare,
     /// An error without a question, which says that the query is malformed: to an old server, OPT is.
     BareFormErr,
-    /// The reply does not fit into a datagram.
-    Truncated,
+    /// The reply does not fit into a datagram: as much of it as does.
+    Truncated(Response),
     /// A reply with the right ID, to the question in other letters than chance gave it: a server that does not repeat them, or
     /// somebody who guesses well. What it says is not to be believed.
     Recased,
@@ -180,15 +180,29 @@ impl Outgoing {
                 None => Err(Ignored::WrongQuestion),
             };
         }
-        if header.flags.has(Flags::TC) {
-            return Ok(Heard::Truncated);
-        }
-        let mut response = Response::parse(reply.to_vec()).ok_or(Ignored::Malformed)?;
+        let whole = Response::parse(reply.to_vec());
+        let is_truncated = header.flags.has(Flags::TC);
+        let parsed = match whole {
+            None if is_truncated => self.without_records(header),
+            parsed => parsed,
+        };
+        let mut response = parsed.ok_or(Ignored::Malformed)?;
         if response.aliases() > ALIASES_MAX {
             return Ok(Heard::Bare);
         }
         response.fold_question();
-        Ok(Heard::Reply(response))
+        Ok(match is_truncated {
+            true => Heard::Truncated(response),
+            false => Heard::Reply(response),
+        })
+    }
+
+    /// What is left of a reply that breaks off within a record.
+    fn without_records(&self, header: Header) -> Option<Response> {
+        let mut message = self.message[..self.question_end].to_vec();
+        let counts = [1, 0, 0, 0];
+        Header { counts, ..header }.write(&mut message)?;
+        Response::parse(message)
     }
 
     /// The name as it is sent, and QTYPE with QCLASS.
@@ -249,7 +263,10 @@ mod tests {
         let sent = Outgoing::new(&question(), false, DRAW);
         let judge = |change: &dyn Fn(&mut Vec<u8>)| judged(&sent, change);
         assert_eq!(judge(&|_| ()), Ok("Reply".to_owned()));
-        assert_eq!(judge(&|it| it[2] |= 0x02), Ok("Truncated".to_owned()));
+        let truncated = Ok("Truncated".to_owned());
+        assert_eq!(judge(&|it| it[2] |= 0x02), truncated);
+        let within_a_record = |it: &mut Vec<u8>| (it[2], it[7]) = (it[2] | 0x02, 1);
+        assert_eq!(judge(&within_a_record), truncated);
         assert_eq!(judge(&|it| it[1] ^= 1), Err(Ignored::WrongId));
         assert_eq!(judge(&|it| it[2] &= 0x7f), Err(Ignored::NotReply));
         assert_eq!(judge(&|it| it[2] |= 0x28), Err(Ignored::NotReply));

@@ -12,6 +12,8 @@ pub struct Stored<'m> {
     pub marks: &'m [Mark],
     /// Its response code, 0..=15.
     pub rcode: u8,
+    /// Is it a part of a longer one, and every reply truncated (TC)?
+    pub truncated: bool,
     /// May the reply say that the data is authentic (AD)?
     pub authentic: bool,
     /// What TTLs its records get.
@@ -54,6 +56,9 @@ impl Stored<'_> {
         // RFC 6840 §5.7: AD is for those who showed that they understand it.
         if self.authentic && (query.question.dnssec_ok || query.header.flags.has(Flags::AD)) {
             reply.set_flags(Flags::AD);
+        }
+        if self.truncated {
+            reply.set_flags(Flags::TC);
         }
         for mark in self.marks {
             reply.copy(self.message, mark, self.ttls.of(mark));
@@ -126,7 +131,7 @@ mod tests {
                 };
             }
         }
-        message.metadata.truncation = truncated;
+        message.metadata.truncation = truncated || stored.truncated;
         message.edns = query.edns.map(|edns| {
             let mut ours = Edns::new();
             ours.set_max_payload(1232).set_dnssec_ok(edns.dnssec_ok);
@@ -184,7 +189,7 @@ mod tests {
             id in any::<u16>(),
             flag_bits in any::<u16>(),
             edns in proptest::option::of(any::<bool>()),
-            (rcode, authentic) in (0..=10_u8, any::<bool>()),
+            (rcode, truncated, authentic) in (0..=10_u8, any::<bool>(), any::<bool>()),
             ttls in prop_oneof![
                 (0..5000_u32, 0..5000_u32).prop_map(|(age, max)| Ttls::Aged { age, max }),
                 (0..5000_u32).prop_map(Ttls::Fixed),
@@ -205,7 +210,7 @@ mod tests {
             let query = Query::parse(&packet).unwrap();
             let (message, marks) = Response::parse(answer.to_vec().unwrap()).unwrap().into_parts();
             let (message, marks) = (&message[..], &marks[..]);
-            let stored = Stored { message, marks, rcode, authentic, ttls };
+            let stored = Stored { message, marks, rcode, truncated, authentic, ttls };
 
             let mut out = [0; 1300];
             let written = stored.write(&query, ReplyEdns::default(), &mut out, limit);
@@ -246,6 +251,7 @@ mod tests {
             message: &message,
             marks: &marks,
             rcode: 0,
+            truncated: false,
             authentic: false,
             ttls: Ttls::Fixed(9),
         };

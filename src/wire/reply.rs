@@ -336,13 +336,18 @@ impl<'o, 't> Reply<'o, 't> {
                 break;
             }
         }
-        let to = self.at.saturating_add(end.saturating_sub(from));
-        if to > self.limit.min(self.out.len()) {
-            return false;
+        self.put_again(from, end.saturating_sub(from))
+    }
+
+    /// Writes octets again that were written before.
+    fn put_again(&mut self, from: usize, len: usize) -> bool {
+        let (end, to) = (from.saturating_add(len), self.at.saturating_add(len));
+        let fits = end <= self.at && to <= self.limit.min(self.out.len());
+        if fits {
+            self.out.copy_within(from..end, self.at);
+            self.at = to;
         }
-        self.out.copy_within(from..end, self.at);
-        self.at = to;
-        true
+        fits
     }
 }
 
@@ -380,10 +385,10 @@ impl Rdata<'_, '_, '_> {
         self.reply.put_name(name)
     }
 
-    /// The name that stands at this offset of the reply, written out: for SRV targets, which are not compressed (RFC 2782),
-    /// and for what later records point to.
-    pub fn copy_of(&mut self, at: usize) -> bool {
-        self.reply.put_copy(at)
+    /// The name of so many octets that stands at this offset of the reply, written out: for SRV targets, which are not compressed
+    /// (RFC 2782), and for what later records point to.
+    pub fn copy_of(&mut self, at: usize, len: usize) -> bool {
+        self.reply.put_again(at, len)
     }
 }
 

@@ -1,12 +1,13 @@
 //! U6, U13: answers that do not fit into a datagram.
 
 use crate::{
-    stage::{EVERY, Question, ROUND_TRIP, Stage, upstreams},
+    stage::{EVERY, Question, ROUND_TRIP, Stage, ede, upstreams},
     support::upstream::Act,
     tally::{Outcome, Tally},
 };
-use gapless::wire::rtype;
-use hickory_proto::rr::RData;
+use gapless::{metrics::Transport, wire::rtype};
+use hickory_proto::{op::ResponseCode, rr::RData};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 #[tokio::test(start_paused = true)]
@@ -21,6 +22,71 @@ async fn u6_every_answer_is_truncated() {
     let asked = stage.upstreams.iter().map(|it| it.asked().tcp);
     assert_eq!(asked.sum::<usize>(), 1000);
     tally.row().is_documented("u6_every_answer_is_truncated");
+}
+
+/// Three addresses, of which a datagram is to hold one.
+const THREE: &str = "big.example.org. 1 IN A 192.0.2.1
+    big.example.org. 1 IN A 192.0.2.2
+    big.example.org. 1 IN A 192.0.2.3";
+
+/// Code, TC, how many answers, and the Extended DNS Error, by each transport.
+async fn by_udp_and_tcp(stage: &Stage) -> [(ResponseCode, bool, usize, Option<u16>); 2] {
+    let mut said = vec![];
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let reply = stage
+            .ask_by(transport, &Question::a("big.example.org"))
+            .await;
+        let (code, truncated) = (reply.metadata.response_code, reply.metadata.truncation);
+        said.push((code, truncated, reply.answers.len(), ede(&reply)));
+    }
+    said.try_into().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn u6_what_no_upstream_gives_by_tcp_is_truncated_for_datagrams_and_never_kept() {
+    let stage = Stage::over(upstreams::<2>(0).await);
+    for upstream in &stage.upstreams {
+        upstream.zone(THREE);
+        upstream.by(|_, tcp| if tcp { Act::Close } else { Act::Part });
+    }
+    let asked = || {
+        stage
+            .upstreams
+            .iter()
+            .map(|it| it.seen().len())
+            .sum::<usize>()
+    };
+    let part = [
+        (ResponseCode::NoError, true, 1, Some(23)),
+        (ResponseCode::ServFail, false, 0, Some(23)),
+    ];
+    let begun = Instant::now();
+    assert_eq!(by_udp_and_tcp(&stage).await, part);
+    assert!(
+        begun.elapsed() < ROUND_TRIP * 5,
+        "both upstreams were asked in vain, and nobody else is there"
+    );
+    let sends = asked();
+    assert_eq!(by_udp_and_tcp(&stage).await, part);
+    assert_eq!(asked(), sends, "as a failure it is remembered for a second");
+    for upstream in &stage.upstreams {
+        upstream.always(Act::Truncate);
+    }
+    sleep(Duration::from_secs(1)).await;
+    let whole = (ResponseCode::NoError, false, 3, None);
+    assert_eq!(by_udp_and_tcp(&stage).await, [whole; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn u6_an_older_whole_answer_is_given_rather_than_a_part() {
+    let stage = Stage::over(upstreams::<1>(0).await);
+    stage.upstreams[0].zone(THREE);
+    let whole = (ResponseCode::NoError, false, 3, None);
+    assert_eq!(by_udp_and_tcp(&stage).await, [whole; 2]);
+    stage.upstreams[0].by(|_, tcp| if tcp { Act::Close } else { Act::Part });
+    sleep(Duration::from_secs(2)).await;
+    let stale = (ResponseCode::NoError, false, 3, Some(3));
+    assert_eq!(by_udp_and_tcp(&stage).await, [stale; 2]);
 }
 
 #[tokio::test(start_paused = true)]

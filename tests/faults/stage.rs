@@ -122,6 +122,10 @@ impl Stage {
     pub async fn ask(&self, question: &Question) -> Message {
         ask(&self.engine, question).await
     }
+
+    pub async fn ask_by(&self, transport: Transport, question: &Question) -> Message {
+        ask_by(&self.engine, transport, question).await
+    }
 }
 
 /// A question as a client asks it, by TCP so that no answer is cut.
@@ -167,12 +171,16 @@ impl Question {
 
 /// The reply of an engine.
 pub async fn ask(engine: &Engine, question: &Question) -> Message {
+    ask_by(engine, Transport::Tcp, question).await
+}
+
+async fn ask_by(engine: &Engine, transport: Transport, question: &Question) -> Message {
     let packet = question.packet();
     let asked = engine::Asked {
         packet: &packet,
         client: (Ipv4Addr::LOCALHOST, 5353).into(),
         local: Ipv4Addr::LOCALHOST.into(),
-        transport: Transport::Tcp,
+        transport,
         rotation: 0,
     };
     let mut out = vec![0; 65_535];

@@ -51,6 +51,8 @@ pub enum Act {
     FormErrToEdns,
     /// UDP: TC and no record. TCP: answers.
     Truncate,
+    /// TC and the first record.
+    Part,
     /// UDP: these before the true answer. TCP: answers.
     Lie(Vec<Lie>),
     /// TCP: closes the connection. UDP: says nothing.
@@ -514,6 +516,12 @@ impl Shared {
             }
             Act::FormErrToEdns if query.edns.is_some() => code(1),
             Act::Truncate if !tcp => truncated(query),
+            Act::Part => {
+                let mut part = self.answer(query);
+                part.metadata.truncation = true;
+                part.answers.truncate(1);
+                encode(&part)
+            }
             Act::Cut(len) => answer()[..*len].to_vec(),
             Act::LowerCase | Act::LowerCaseWithoutTcp => {
                 let name = query.queries[0].name().to_lowercase();

@@ -89,7 +89,7 @@ impl Upstream {
             id.copy_from_slice(own);
         }
         match query.judge(&reply) {
-            Ok(Heard::Truncated) => unusable("a truncated message over a connection"),
+            Ok(Heard::Truncated(_)) => unusable("a truncated message over a connection"),
             Ok(heard) => Ok(heard),
             Err(reason) => {
                 metrics.ignored(reason);
