@@ -168,10 +168,7 @@ impl Writer<'_, '_, '_, '_> {
         let service_len = self.context.name.as_bytes().len() - skipped;
         let asked = || asked(self.context.name, service, ports);
         let count: usize = asked().map(|port| port.target_count(service)).sum();
-        let weight = match count {
-            0 | 1 => 100, // most services: no division
-            _ => (100 / count).max(1) as u16,
-        };
+        let weight = (100 / count.max(1)).max(1) as u16;
         let mut targets = SmallVec::<[_; MAX_TARGETS]>::new();
         for port in asked() {
             for target in service.targets(port, self.context.rotation) {

@@ -219,10 +219,7 @@ impl ServiceRecords {
         rotation: usize,
     ) -> impl Iterator<Item = Target<'r>> {
         let count = port.target_count(self);
-        let first = match count {
-            0 | 1 => 0, // most services: no division
-            _ => rotation % count,
-        };
+        let first = rotation.checked_rem(count).unwrap_or_default();
         (first..count)
             .chain(0..first)
             .map(move |nth| match &port.targets {

@@ -3,9 +3,9 @@
 
 mod mend;
 
-use super::{parts::Parts, places::Places};
+use super::{labels, parts::Parts, places::Places};
 use crate::wire::{Addresses, encode_address};
-use std::{cmp::Ordering, net::IpAddr};
+use std::net::IpAddr;
 
 /// The runs of [`Hosts::octets`].
 const LABELS: usize = 0;
@@ -161,16 +161,7 @@ impl Hosts {
 
     /// The host with this label, or the one before which it would stand, found without places: the plain twin.
     pub(in crate::index) fn search(&self, label: &[u8]) -> Result<usize, usize> {
-        let (mut from, mut to) = (0, self.len());
-        while from < to {
-            let middle = from.midpoint(to);
-            match self.label(middle).cmp(label) {
-                Ordering::Less => from = middle + 1,
-                Ordering::Greater => to = middle,
-                Ordering::Equal => return Ok(middle),
-            }
-        }
-        Err(from)
+        labels::search(self.len(), |host| self.label(host), label)
     }
 
     /// The part of a run that belongs to a host.

@@ -1,10 +1,31 @@
-//! Labels in alphabetical order, one behind the other in one run of octets. It knows nothing else of them.
+//! Labels in alphabetical order, one behind the other in one run of octets, and how one is found in such an order. It knows
+//! nothing else of them.
+
+use std::cmp::Ordering;
 
 /// Where each ends, so that any one can be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Labels {
     octets: Box<[u8]>,
     ends: Box<[u32]>,
+}
+
+/// Which of so many labels in alphabetical order this one is, or the one before which it would stand; `at` gives each.
+pub(super) fn search<'l>(
+    count: usize,
+    at: impl Fn(usize) -> &'l [u8],
+    label: &[u8],
+) -> Result<usize, usize> {
+    let (mut from, mut to) = (0, count);
+    while from < to {
+        let middle = from.midpoint(to);
+        match at(middle).cmp(label) {
+            Ordering::Less => from = middle + 1,
+            Ordering::Greater => to = middle,
+            Ordering::Equal => return Ok(middle),
+        }
+    }
+    Err(from)
 }
 
 impl Labels {
@@ -27,17 +48,8 @@ impl Labels {
 
     /// The label as it stands here.
     pub(super) fn find(&self, label: &[u8]) -> Option<&[u8]> {
-        let (mut from, mut to) = (0, self.ends.len());
-        while from < to {
-            let middle = from.midpoint(to);
-            let found = self.get(middle);
-            match found.cmp(label) {
-                std::cmp::Ordering::Less => from = middle + 1,
-                std::cmp::Ordering::Greater => to = middle,
-                std::cmp::Ordering::Equal => return Some(found),
-            }
-        }
-        None
+        let found = search(self.ends.len(), |nth| self.get(nth), label).ok()?;
+        Some(self.get(found))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
