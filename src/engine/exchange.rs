@@ -234,15 +234,11 @@ impl<'x> Exchange<'x> {
         now: Instant,
         out: &mut [u8],
     ) -> Option<Done> {
-        let len = if held.entry.is_truncated() {
-            if self.is_too_little(held) {
-                return self.failed(query, Failure::Truncated, out);
-            }
-            let edns = self.edns(query, held.ede());
-            held.write(query, edns, out, self.limit(query), now)?
-        } else {
-            held.write(query, self.edns(query, None), out, self.limit(query), now)?
-        };
+        if self.is_too_little(held) {
+            return self.failed(query, Failure::Truncated, out);
+        }
+        let edns = self.edns(query, held.ede());
+        let len = held.write(query, edns, out, self.limit(query), now)?;
         Some(Done {
             len,
             origin: origin(held, unless_stale),
