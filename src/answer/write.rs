@@ -32,7 +32,7 @@ pub struct Context<'c> {
 /// there did not fit.
 pub fn write(
     answer: &Answer<'_>,
-    context: Context<'_>,
+    context: &Context<'_>,
     reply: &mut Reply<'_, '_>,
 ) -> Option<usize> {
     reply.set_rcode(answer.rcode);
@@ -57,7 +57,7 @@ pub fn write(
 struct Writer<'w, 'c, 'o, 't> {
     /// Where the name stands that the records are about.
     owner: usize,
-    context: Context<'c>,
+    context: &'w Context<'c>,
     reply: &'w mut Reply<'o, 't>,
 }
 
@@ -65,21 +65,21 @@ impl Writer<'_, '_, '_, '_> {
     fn records(&mut self, records: &Records<'_>) {
         let ttl = self.context.snapshot.options().ttl;
         let owner = Name::At(self.owner);
-        match *records {
+        match records {
             Records::Addresses(run) => {
                 self.reply
                     .addresses(Section::Answer, self.owner, run, self.context.rotation)
             }
             Records::Address(address, ttl) => {
-                self.address(self.owner, Section::Answer, address, ttl)
+                self.address(self.owner, Section::Answer, *address, *ttl)
             }
             Records::Nameserver => {
                 if !self.nameserver(Section::Answer, self.owner, Some(self.context.qtype)) {
                     self.soa(Section::Authority, Zone::Cluster, ttl.negative);
                 }
             }
-            Records::Services(service, ports) => self.services(service, ports),
-            Records::Pointers(address) => self.pointers(address),
+            Records::Services(service, ports) => self.services(service, *ports),
+            Records::Pointers(address) => self.pointers(*address),
             Records::Host(host) => self.host(host),
             Records::Text(text) => {
                 let len = [text.len() as u8];
@@ -113,7 +113,7 @@ impl Writer<'_, '_, '_, '_> {
                 } else {
                     ttl.negative
                 };
-                self.soa(Section::Authority, zone, ttl);
+                self.soa(Section::Authority, *zone, ttl);
             }
             Records::Aliases => {}
         }
@@ -155,52 +155,73 @@ impl Writer<'_, '_, '_, '_> {
     }
 
     fn services(&mut self, service: &ServiceRecords, ports: Ports) {
-        let options = self.context.snapshot.options();
-        let pod_or_service = |target| match target {
-            Target::Service => options.ttl.service,
-            Target::Host(_) => options.ttl.pod,
-        };
         // The service's own name is the question's, without `_port._proto`.
         let skipped = match ports {
             Ports::Every => 0,
             Ports::Named { .. } => self.context.name.label_start(2).unwrap_or_default(),
         };
-        let service_len = self.context.name.as_bytes().len() - skipped;
+        if let Some(port) = service.own_port() {
+            if let Some(at) = self.target(port, Target::Service, 100, skipped) {
+                self.target_addresses(service, Target::Service, at);
+            }
+            return;
+        }
         let asked = || asked(self.context.name, service, ports);
         let count: usize = asked().map(|port| port.target_count(service)).sum();
         let weight = (100 / count.max(1)).max(1) as u16;
         let mut targets = SmallVec::<[_; MAX_TARGETS]>::new();
         for port in asked() {
             for target in service.targets(port, self.context.rotation) {
-                let ttl = pod_or_service(target);
-                let written = self.reply.record(
-                    Section::Answer,
-                    Name::At(self.owner),
-                    rtype::SRV,
-                    ttl,
-                    |rdata| {
-                        rdata.srv(weight, port.port.number)
-                            && label(rdata, target)
-                            && rdata.copy_of(self.owner + skipped, service_len)
-                    },
-                );
-                let Some(rdata) = written else { break };
+                let Some(at) = self.target(port, target, weight, skipped) else {
+                    break;
+                };
                 let is_known = targets.iter().any(|(_, known)| *known == target);
                 if !is_known && targets.len() < MAX_TARGETS {
-                    targets.push((rdata + 6, target)); // behind priority, weight and port
+                    targets.push((at, target));
                 }
             }
         }
-        for (at, target) in &targets {
-            let (a, aaaa) = match target {
-                Target::Service => (service.a(), service.aaaa()),
-                Target::Host(label) => (self.context.snapshot)
-                    .host(service, label)
-                    .expect("a target is a host of its service"),
-            };
-            self.reply.addresses(Section::Additional, *at, a, 0);
-            self.reply.addresses(Section::Additional, *at, aaaa, 0);
+        for (at, target) in targets {
+            self.target_addresses(service, target, at);
         }
+    }
+
+    /// An SRV record, if there is room for it; says where the target's name stands. The service's name is the owner's from there
+    /// on where the octets to be skipped end.
+    fn target(
+        &mut self,
+        port: &ServicePort,
+        target: Target<'_>,
+        weight: u16,
+        skipped: usize,
+    ) -> Option<usize> {
+        const BEFORE: usize = 6; // priority, weight and port
+        let ttl = self.context.snapshot.options().ttl;
+        let ttl = match target {
+            Target::Service => ttl.service,
+            Target::Host(_) => ttl.pod,
+        };
+        let (service, len) = (self.owner + skipped, self.context.name.as_bytes().len());
+        let owner = Name::At(self.owner);
+        let rdata = |rdata: &mut Rdata<'_, '_, '_>| {
+            rdata.srv(weight, port.port.number)
+                && label(rdata, target)
+                && rdata.copy_of(service, len - skipped)
+        };
+        let rdata = (self.reply).record(Section::Answer, owner, rtype::SRV, ttl, rdata)?;
+        Some(rdata + BEFORE)
+    }
+
+    /// The addresses of a target, whose name stands there.
+    fn target_addresses(&mut self, service: &ServiceRecords, target: Target<'_>, at: usize) {
+        let (a, aaaa) = match target {
+            Target::Service => (service.a(), service.aaaa()),
+            Target::Host(label) => (self.context.snapshot)
+                .host(service, label)
+                .expect("a target is a host of its service"),
+        };
+        self.reply.addresses(Section::Additional, at, &a, 0);
+        self.reply.addresses(Section::Additional, at, &aaaa, 0);
     }
 
     fn pointers(&mut self, address: IpAddr) {

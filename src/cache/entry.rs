@@ -243,8 +243,9 @@ impl Entry {
         out: &mut [u8],
         limit: usize,
     ) -> Option<usize> {
+        let stale = self.stale_ede();
         let edns = ReplyEdns {
-            ede: edns.ede.or_else(|| Some(self.stale_ede())),
+            ede: edns.ede.or(Some(&stale)),
             ..edns
         };
         let ttls = Ttls::Fixed(STALE_TTL.min(self.ttl_max));
@@ -282,7 +283,7 @@ impl Entry {
             text: [text, b"", b""],
         });
         let edns = ReplyEdns {
-            ede: edns.ede.or(passed_on),
+            ede: edns.ede.or(passed_on.as_ref()),
             ..edns
         };
         stored.write(query, edns, out, limit)
@@ -426,7 +427,7 @@ mod tests {
         let plain = ReplyEdns::default();
         assert_eq!(option(&answer, plain), b"\0\x0f\0\x07\0\x06bogus");
         let nearer = ReplyEdns {
-            ede: Some(Ede::new(3, "")),
+            ede: Some(&Ede::new(3, "")),
             ..plain
         };
         assert_eq!(option(&answer, nearer), b"\0\x0f\0\x02\0\x03");

@@ -17,7 +17,7 @@ use std::time::Instant;
 /// the reply has, or `None` if the fetched answer cannot be read.
 pub(super) fn write(
     answer: &Answer<'_>,
-    context: Context<'_>,
+    context: &Context<'_>,
     question: &Question,
     held: &Held<'_>,
     now: Instant,

@@ -18,73 +18,69 @@ use std::time::Instant;
 const NOT_READY: u16 = 14;
 
 /// One query on its way.
-pub(super) struct Exchange<'x> {
+pub(super) struct Exchange<'x, 'p> {
     pub(super) engine: &'x Engine,
     pub(super) snapshot: &'x Snapshot,
-    pub(super) asked: &'x Asked<'x>,
+    pub(super) asked: &'x Asked<'p>,
     /// Are address records to be written one by one?
     pub(super) plain: bool,
 }
 
 /// Where a query stands after everything that needs no waiting.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it lives on the stack for the time of one query; a box would allocate"
-)]
-pub(super) enum Step<'q, 's> {
+pub(super) enum Step {
     Done(Option<Done>),
-    Forward(Query<'q>, Forward<'s>),
+    /// Others are to be asked for the records of the answer's name, which may be an alias's target.
+    Forward(Route),
 }
 
-/// What is to be asked of others: the records of the answer's name, which may be an alias's target.
-pub(super) struct Forward<'s> {
-    route: Route,
-    answer: Answer<'s>,
-}
-
-/// A reply that stands in the buffer.
+/// A reply that stands in the buffer. It is given back in one register: read from memory as a whole, what was just written piece by piece
+/// is waited for.
 pub(super) struct Done {
-    pub(super) len: usize,
+    pub(super) len: u16,
     pub(super) origin: Origin,
     pub(super) rcode: u8,
 }
 
-impl<'x> Exchange<'x> {
-    /// Everything that needs no waiting.
+impl Done {
+    /// A reply of that many octets; none is longer than a message may be.
+    fn new(len: usize, origin: Origin, rcode: u8) -> Option<Self> {
+        let len = u16::try_from(len).ok()?;
+        Some(Self { len, origin, rcode })
+    }
+}
+
+impl<'x, 'p> Exchange<'x, 'p> {
+    /// Everything that needs no waiting. The packet is read into `query`, of which nothing is left, and what is decided is put into
+    /// `answer`, which is empty: whoever goes on needs both, and they are too large to be handed from hand to hand.
     pub(super) fn first_steps(
         &self,
+        query: &mut Query<'p>,
+        answer: &mut Answer<'x>,
         recent: Option<&mut Recent>,
         now: Instant,
         out: &mut [u8],
-    ) -> Step<'x, 'x> {
+    ) -> Step {
         if self.asked.client.port() == 0 {
             return Step::Done(None); // RFC 6335 §6: reserved; a reply could only feed a loop
         }
-        let mut query = Query::default();
         match query.read(self.asked.packet) {
             Ok(()) => {}
             Err(Unanswerable::Silence) => return Step::Done(None),
             Err(Unanswerable::HeaderOnly(header, rcode)) => {
                 let len = wire::header_only(header, rcode, out);
-                return Step::Done(len.map(|len| Done {
-                    len,
-                    origin: Origin::Local,
-                    rcode: rcode as u8,
-                }));
+                return Step::Done(len.and_then(|len| Done::new(len, Origin::Local, rcode as u8)));
             }
         }
-        let query = &query;
         if let Some(rcode) = refusal(query) {
             return Step::Done(self.refuse(query, rcode, out));
         }
         let (question, options) = (&query.question, &self.engine.options);
-        let mut answer = Answer::default();
-        let route = match answer::decide(question, self.snapshot, &options.answers, &mut answer) {
-            Verdict::Answer => return Step::Done(self.authoritative(query, &answer, out)),
+        let route = match answer::decide(question, self.snapshot, &options.answers, answer) {
+            Verdict::Answer => return Step::Done(self.authoritative(query, answer, out)),
             Verdict::Forward(Elsewhere::Upstream) => self.route(&answer.name(&question.name)),
             Verdict::Forward(Elsewhere::ClusterDns) => Route::ClusterDns,
             Verdict::Unsure if options.has_cluster_dns => {
-                answer = Answer::default();
+                *answer = Answer::default();
                 Route::ClusterDns
             }
             Verdict::Unsure => {
@@ -92,13 +88,13 @@ impl<'x> Exchange<'x> {
                     NOT_READY,
                     "the index of the cluster's names is not complete",
                 );
-                let done = self.error(query, Rcode::ServFail, Some(ede), Origin::Cluster, out);
+                let done = self.error(query, Rcode::ServFail, Some(&ede), Origin::Cluster, out);
                 return Step::Done(done);
             }
         };
-        match self.held(query, route, &answer, recent, now, out) {
+        match self.held(query, route, answer, recent, now, out) {
             Some(done) => Step::Done(done),
-            None => Step::Forward(query.clone(), Forward { route, answer }),
+            None => Step::Forward(route),
         }
     }
 
@@ -115,11 +111,7 @@ impl<'x> Exchange<'x> {
         {
             let mut reply = self.reply(query, None, out)?;
             identity::write(text, &mut reply);
-            return Some(Done {
-                len: reply.finish(),
-                origin: Origin::Local,
-                rcode: Rcode::NoError as u8,
-            });
+            return Done::new(reply.finish(), Origin::Local, Rcode::NoError as u8);
         }
         self.error(query, rcode, None, Origin::Local, out)
     }
@@ -131,18 +123,14 @@ impl<'x> Exchange<'x> {
         out: &mut [u8],
     ) -> Option<Done> {
         let name = answer.name(&query.question.name);
-        let mut reply = self.reply(query, answer.ede, out)?;
-        answer::write(answer, self.context(query, &name), &mut reply);
+        let mut reply = self.reply(query, answer.ede.as_ref(), out)?;
+        answer::write(answer, &self.context(query, &name), &mut reply);
         let origin = if answer.is_local {
             Origin::Local
         } else {
             Origin::Cluster
         };
-        Some(Done {
-            len: reply.finish(),
-            origin,
-            rcode: answer.rcode as u8,
-        })
+        Done::new(reply.finish(), origin, answer.rcode as u8)
     }
 
     /// What is said without asking anyone: what the cache holds, or a refusal. An alias's target is fetched and put behind
@@ -181,36 +169,34 @@ impl<'x> Exchange<'x> {
     pub(super) async fn forward(
         &self,
         query: &Query<'_>,
-        forward: &Forward<'_>,
+        answer: &Answer<'_>,
+        route: Route,
         out: &mut [u8],
     ) -> Option<Done> {
         let question = Question {
-            name: forward.answer.name(&query.question.name).into_owned(),
+            name: answer.name(&query.question.name).into_owned(),
             ..query.question.clone()
         };
         let (forwarder, client) = (&self.engine.forward, self.asked.client.ip());
-        let result = forwarder.resolve(&question, forward.route, client).await;
+        let result = forwarder.resolve(&question, route, client).await;
         let now = tokio::time::Instant::now().into_std();
         match result {
-            Ok(held) if forward.answer.is_bare() => {
+            Ok(held) if answer.is_bare() => {
                 self.forwarded(query, &held, Origin::Upstream, now, out)
             }
             Ok(held) if self.is_too_little(&held) => self.failed(query, Failure::Truncated, out),
             Ok(held) => {
-                let mut reply = self.reply(query, held.ede(), out)?;
+                let ede = held.ede();
+                let mut reply = self.reply(query, ede.as_ref(), out)?;
                 let rcode = chase::write(
-                    &forward.answer,
-                    self.context(query, &question.name),
+                    answer,
+                    &self.context(query, &question.name),
                     &question,
                     &held,
                     now,
                     &mut reply,
                 )?;
-                Some(Done {
-                    len: reply.finish(),
-                    origin: origin(&held, Origin::Upstream),
-                    rcode,
-                })
+                Done::new(reply.finish(), origin(&held, Origin::Upstream), rcode)
             }
             Err(failure) => self.failed(query, failure, out),
         }
@@ -222,8 +208,8 @@ impl<'x> Exchange<'x> {
     }
 
     fn failed(&self, query: &Query<'_>, failure: Failure, out: &mut [u8]) -> Option<Done> {
-        let ede = Some(failure.ede());
-        self.error(query, Rcode::ServFail, ede, Origin::Upstream, out)
+        let ede = failure.ede();
+        self.error(query, Rcode::ServFail, Some(&ede), Origin::Upstream, out)
     }
 
     fn forwarded(
@@ -237,43 +223,37 @@ impl<'x> Exchange<'x> {
         if self.is_too_little(held) {
             return self.failed(query, Failure::Truncated, out);
         }
-        let edns = self.edns(query, held.ede());
+        let ede = held.ede();
+        let edns = self.edns(query, ede.as_ref());
         let len = held.write(query, edns, out, self.limit(query), now)?;
-        Some(Done {
-            len,
-            origin: origin(held, unless_stale),
-            rcode: held.entry.rcode(),
-        })
+        Done::new(len, origin(held, unless_stale), held.entry.rcode())
     }
 
     fn error(
         &self,
         query: &Query<'_>,
         rcode: Rcode,
-        ede: Option<Ede<'_>>,
+        ede: Option<&Ede<'_>>,
         origin: Origin,
         out: &mut [u8],
     ) -> Option<Done> {
         let mut reply = self.reply(query, ede, out)?;
         reply.set_rcode(rcode);
-        Some(Done {
-            len: reply.finish(),
-            origin,
-            rcode: rcode as u8,
-        })
+        Done::new(reply.finish(), origin, rcode as u8)
     }
 
     fn reply<'o, 't>(
         &self,
         query: &Query<'_>,
-        ede: Option<Ede<'t>>,
+        ede: Option<&'t Ede<'t>>,
         out: &'o mut [u8],
     ) -> Option<Reply<'o, 't>> {
-        let reply = Reply::new(query, self.edns(query, ede), out, self.limit(query))?;
-        Some(if self.plain { reply.plain() } else { reply })
+        let mut reply = Reply::new(query, self.edns(query, ede), out, self.limit(query))?;
+        reply.set_plain(self.plain);
+        Some(reply)
     }
 
-    fn edns<'t>(&self, query: &Query<'_>, ede: Option<Ede<'t>>) -> ReplyEdns<'t> {
+    fn edns<'t>(&self, query: &Query<'_>, ede: Option<&'t Ede<'t>>) -> ReplyEdns<'t> {
         let asks = query.edns.is_some_and(|edns| edns.keepalive);
         let tenths = self.engine.options.tcp_idle_timeout.as_millis() / 100;
         let keepalive = (asks && self.asked.transport == Transport::Tcp)
@@ -307,7 +287,7 @@ impl<'x> Exchange<'x> {
         match done {
             Some(done) => {
                 queries.answered(self.asked.transport, done.origin, done.rcode);
-                Some(done.len)
+                Some(done.len.into())
             }
             None => {
                 queries.dropped(self.asked.transport);

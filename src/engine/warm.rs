@@ -5,7 +5,7 @@
 use crate::{
     cache::{Place, Recent},
     index::{Below, Snapshot},
-    wire::{self, HEADER_LEN, NAME_ROOM},
+    wire::{self, HEADER_LEN, MAX_NAME_LEN},
 };
 
 /// With fewer, there is nothing to wait for at once.
@@ -26,7 +26,7 @@ pub(super) fn warm<'p>(
     }
     let recent = recent.filter(|recent| !recent.is_empty());
     let zone_labels = snapshot.options().zone.label_count();
-    let mut lowered = [0; NAME_ROOM];
+    let mut lowered = [0; MAX_NAME_LEN];
     let (mut services, mut answers) = ([(0, Below::Nothing); AT_ONCE], [Place::default(); AT_ONCE]);
     let (mut service_count, mut answer_count) = (0, 0);
     for packet in packets.take(AT_ONCE) {
@@ -66,7 +66,7 @@ fn asked<'k>(
     packet: &[u8],
     zone_labels: usize,
     others: bool,
-    lowered: &'k mut [u8; NAME_ROOM],
+    lowered: &'k mut [u8; MAX_NAME_LEN],
 ) -> Option<Asked<'k>> {
     let mut starts = [0; MAX_LABELS];
     let (mut count, mut at) = (0, HEADER_LEN);
@@ -91,10 +91,7 @@ fn asked<'k>(
         None if others => (HEADER_LEN, at + 1),
         None => return None,
     };
-    let found = packet.get(from..to)?;
-    lowered.get_mut(..found.len())?.copy_from_slice(found);
-    wire::lowercase(lowered, found.len());
-    let lowered = lowered.get(..found.len())?;
+    let lowered = wire::copy_lowercase(packet.get(from..to)?, lowered)?;
     let Some(svc) = svc else {
         let qtype = packet.get(to..)?.first_chunk().copied()?;
         return Some(Asked::Other(lowered, u16::from_be_bytes(qtype)));
@@ -119,7 +116,7 @@ mod tests {
             packet.extend_from_slice(label.as_bytes());
         }
         packet.extend([0, 0, 28, 0, 1]);
-        let mut lowered = [0; NAME_ROOM];
+        let mut lowered = [0; MAX_NAME_LEN];
         let is_other = matches!(expected, Asked::Other(..));
         let found = asked(&packet, 2, true, &mut lowered);
         assert_eq!(found, Some(expected), "{name:?}");
@@ -172,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_too_long_does_not_end_or_is_compressed_has_none() {
-        let mut lowered = [0; NAME_ROOM];
+        let mut lowered = [0; MAX_NAME_LEN];
         let label = [&[63][..], &[b'x'; 63]].concat();
         for end in [
             &[][..],

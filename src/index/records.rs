@@ -207,6 +207,14 @@ impl ServiceRecords {
         (self.ports.iter()).position(|port| port.is_named(name, protocol))
     }
 
+    /// Its port, if it has one only whose SRV record points to the service itself, as most have.
+    pub fn own_port(&self) -> Option<&ServicePort> {
+        match self.ports.as_slice() {
+            [port] => matches!(port.targets, Targets::Service).then_some(port),
+            _ => None,
+        }
+    }
+
     /// Its ports, named or not.
     pub fn ports(&self) -> &[ServicePort] {
         &self.ports

@@ -194,12 +194,8 @@ impl Snapshot {
                 *slot = hosts.touch_place(*hash).map(|host| (hosts, host));
             }
         }
-        let mut runs = [None; WARM_AT_ONCE];
-        for (slot, host) in runs.iter_mut().zip(&hosts[..asked.len()]) {
-            *slot = host.and_then(|(hosts, host)| Some((hosts, hosts.touch_host(host)?)));
-        }
-        for (hosts, run) in runs[..asked.len()].iter().flatten() {
-            black_box(hosts.touch_run(*run));
+        for (hosts, host) in hosts[..asked.len()].iter().flatten() {
+            black_box(hosts.touch_host(*host));
         }
     }
 

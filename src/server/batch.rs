@@ -34,7 +34,7 @@ pub(super) trait Socket: Send + Sync {
     fn receive(&self, batch: &mut Batch) -> io::Result<()>;
 
     /// Sends replies without waiting, and says how many the kernel took; an error is about the first one.
-    fn send(&self, replies: &mut dyn Iterator<Item = (Ends, &[u8])>) -> io::Result<usize>;
+    fn send(&self, replies: &mut dyn Iterator<Item = (&Ends, &[u8])>) -> io::Result<usize>;
 
     /// Ends receiving, now or soon, from any thread; what is queued is still delivered.
     fn stop_receiving(&self);
@@ -48,7 +48,8 @@ pub(super) struct Batch {
     packets: Box<[[u8; RECEIVE_BYTES]]>,
     received: Vec<(Ends, usize)>,
     payloads: Box<[[u8; SEND_BYTES]]>,
-    replies: Vec<(Ends, usize)>,
+    /// Each reply's length, and which datagram it answers.
+    replies: Vec<(usize, usize)>,
 }
 
 impl Batch {
@@ -84,30 +85,33 @@ impl Batch {
     }
 
     /// Gives each datagram, with room for a reply, to `answer`, which says how long the reply is if there is one.
-    pub(super) fn answer_each(
-        &mut self,
-        mut answer: impl FnMut(Ends, &[u8], &mut [u8]) -> Option<usize>,
+    pub(super) fn answer_each<'b>(
+        &'b mut self,
+        mut answer: impl FnMut(&Ends, &'b [u8], &mut [u8]) -> Option<usize>,
     ) {
         let mut payloads = self.payloads.iter_mut();
         let mut free = payloads.next();
-        for ((ends, len), packet) in self.received.iter().zip(&self.packets) {
+        for (slot, ((ends, len), packet)) in self.received.iter().zip(&self.packets).enumerate() {
             let (Some(packet), Some(payload)) = (packet.get(..*len), free.as_mut()) else {
                 return; // there are as many slots on either side
             };
-            if let Some(len) = answer(*ends, packet, *payload) {
-                self.replies.push((*ends, len.min(SEND_BYTES)));
+            if let Some(len) = answer(ends, packet, *payload) {
+                self.replies.push((len.min(SEND_BYTES), slot));
                 free = payloads.next();
             }
         }
     }
 
     /// The replies from the given one on.
-    pub(super) fn replies(&self, from: usize) -> impl Iterator<Item = (Ends, &[u8])> {
+    pub(super) fn replies(&self, from: usize) -> impl Iterator<Item = (&Ends, &[u8])> {
         self.replies
             .iter()
             .zip(&self.payloads)
             .skip(from)
-            .filter_map(|((ends, len), payload)| Some((*ends, payload.get(..*len)?)))
+            .filter_map(|((len, slot), payload)| {
+                let (ends, _) = self.received.get(*slot)?;
+                Some((ends, payload.get(..*len)?))
+            })
     }
 
     /// Has `cut` make a reply shorter; says whether it did.
@@ -116,7 +120,7 @@ impl Batch {
         reply: usize,
         cut: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> bool {
-        let (Some((_, len)), Some(payload)) =
+        let (Some((len, _)), Some(payload)) =
             (self.replies.get_mut(reply), self.payloads.get_mut(reply))
         else {
             return false;
@@ -164,7 +168,7 @@ mod tests {
                 return all;
             }
             batch.answer_each(|ends, packet, _| {
-                all.push((ends, packet.to_vec()));
+                all.push((*ends, packet.to_vec()));
                 None
             });
         }
@@ -227,7 +231,7 @@ mod tests {
                 local: asked.parse().unwrap(),
             };
             batch.answer_each(|ends, packet, out| {
-                assert_eq!((ends, packet), (expected, b"query".as_slice()));
+                assert_eq!((ends, packet), (&expected, b"query".as_slice()));
                 out[..5].copy_from_slice(b"reply");
                 Some(5)
             });
@@ -249,12 +253,12 @@ mod tests {
             let somebody = ends(client.local_addr().unwrap());
             assert!(
                 socket
-                    .send(&mut iter::once((nobody, b"x".as_slice())))
+                    .send(&mut iter::once((&nobody, b"x".as_slice())))
                     .is_err()
             );
             assert_eq!(
                 socket
-                    .send(&mut iter::once((somebody, b"y".as_slice())))
+                    .send(&mut iter::once((&somebody, b"y".as_slice())))
                     .unwrap(),
                 1
             );
@@ -281,7 +285,7 @@ mod tests {
             (packet != [2]).then_some(1)
         });
         let replies: Vec<_> = batch.replies(0).collect();
-        assert_eq!(replies, [(ends(1), [1].as_slice()), (ends(3), &[3])]);
+        assert_eq!(replies, [(&ends(1), [1].as_slice()), (&ends(3), &[3])]);
         assert_eq!(batch.replies(1).count(), 1);
     }
 

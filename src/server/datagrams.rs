@@ -66,7 +66,7 @@ impl Datagrams {
             client: self.server,
             local: unspecified_like(self.server.ip()),
         };
-        let mut packets = packets.map(|packet| (ends, packet));
+        let mut packets = packets.map(|packet| (&ends, packet));
         nothing_if_it_would_block(self.batched.send(&mut packets))
     }
 

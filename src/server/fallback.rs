@@ -64,7 +64,7 @@ impl Socket for Plain {
         }
     }
 
-    fn send(&self, replies: &mut dyn Iterator<Item = (Ends, &[u8])>) -> io::Result<usize> {
+    fn send(&self, replies: &mut dyn Iterator<Item = (&Ends, &[u8])>) -> io::Result<usize> {
         let Some((ends, payload)) = replies.next() else {
             return Ok(0);
         };

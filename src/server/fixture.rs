@@ -22,7 +22,6 @@ pub(super) fn shared(tcp_in_flight: usize) -> Arc<Shared> {
     let metrics = Metrics::new(&mut Registry::default());
     Arc::new(Shared {
         engine: Arc::new(Engine::idle()),
-        queries: metrics.queries,
         metrics: metrics.server,
         drain: Drain::new(),
         kept: Kept::default(),

@@ -33,7 +33,7 @@ mod udp;
 use crate::{
     engine::Engine,
     lifecycle::{Drain, Tasks},
-    metrics::{self, Metrics, Queries},
+    metrics::{self, Metrics},
 };
 use batch::Socket;
 pub use datagrams::{Datagrams, unspecified_like};
@@ -101,7 +101,6 @@ impl Default for Options {
 /// What every worker, listener and connection needs.
 struct Shared {
     engine: Arc<Engine>,
-    queries: Queries,
     metrics: metrics::Server,
     drain: Drain,
     kept: Kept,
@@ -123,7 +122,6 @@ impl Listeners {
         let options = self.options;
         let shared = Arc::new(Shared {
             engine,
-            queries: metrics.queries.clone(),
             metrics: metrics.server.clone(),
             drain,
             kept: self.kept,

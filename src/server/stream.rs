@@ -265,6 +265,7 @@ impl Connection {
             self.rotation = self.rotation.wrapping_add(1);
             rest = after;
         };
+        drop(view); // it has read what is now taken away
         self.permit = None; // one that was waited for and is no longer needed
         let left = rest.len();
         let answered = self.input.len().saturating_sub(left);

@@ -132,10 +132,6 @@ impl Worker {
                 self.shared.metrics.udp_oversized.inc();
                 return None;
             }
-            if ends.client.port() == 0 {
-                self.shared.queries.dropped(Transport::Udp);
-                return None;
-            }
             self.rotation = self.rotation.wrapping_add(1);
             match view.answer_now(&asked(packet, ends, self.rotation), now, out) {
                 Now::Reply(len) => return Some(len),
@@ -143,7 +139,7 @@ impl Worker {
                 Now::NeedsAsync => {
                     let waiting = Waiting {
                         packet: packet.into(),
-                        ends,
+                        ends: *ends,
                         rotation: self.rotation,
                         socket: Arc::clone(&self.socket),
                     };
@@ -199,10 +195,10 @@ pub(super) async fn dispatch(
 
 async fn answer_later(shared: Arc<Shared>, waiting: Waiting) {
     let mut out = vec![0; usize::from(MAX_UDP_PAYLOAD)];
-    let asked = asked(&waiting.packet, waiting.ends, waiting.rotation);
+    let asked = asked(&waiting.packet, &waiting.ends, waiting.rotation);
     let mut len = shared.engine.answer(asked, &mut out).await;
     while let Some(reply) = len.and_then(|len| out.get_mut(..len)) {
-        let sent = (waiting.socket).send(&mut iter::once((waiting.ends, &*reply)));
+        let sent = (waiting.socket).send(&mut iter::once((&waiting.ends, &*reply)));
         let Err(error) = sent else { return };
         len = fragments::would_be(&error)
             .then(|| engine::truncate(reply))
@@ -213,7 +209,7 @@ async fn answer_later(shared: Arc<Shared>, waiting: Waiting) {
     }
 }
 
-const fn asked(packet: &[u8], ends: Ends, rotation: usize) -> Asked<'_> {
+const fn asked<'p>(packet: &'p [u8], ends: &Ends, rotation: usize) -> Asked<'p> {
     Asked {
         packet,
         client: ends.client,

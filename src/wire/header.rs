@@ -56,15 +56,12 @@ pub struct Header {
 impl Header {
     /// Reads the header, if there are twelve octets.
     pub fn read(packet: &[u8]) -> Option<Self> {
-        let word = |at: usize| {
-            Some(u16::from_be_bytes(
-                packet.get(at..)?.first_chunk().copied()?,
-            ))
-        };
+        let (words, _) = packet.first_chunk::<HEADER_LEN>()?.as_chunks();
+        let [id, flags, counts @ ..] = words.first_chunk::<6>()?.map(u16::from_be_bytes);
         Some(Self {
-            id: word(0)?,
-            flags: Flags(word(2)?),
-            counts: [word(4)?, word(6)?, word(8)?, word(10)?],
+            id,
+            flags: Flags(flags),
+            counts,
         })
     }
 

@@ -29,7 +29,7 @@ mod zones;
 
 pub use addresses::{Addresses, encode_address};
 pub use header::{Flags, HEADER_LEN, Header};
-pub use name::{InvalidName, MAX_NAME_LEN, NAME_ROOM, NameKey, lowercase};
+pub use name::{InvalidName, MAX_NAME_LEN, NameKey, copy_lowercase};
 pub use patch::{Stored, Ttls, effective_ttl};
 pub use query::{Edns, Query, Question, Unanswerable};
 pub use reply::{Ede, Name, Rdata, Reply, ReplyEdns, Section, header_only};

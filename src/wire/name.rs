@@ -10,25 +10,36 @@ const MAX_LABELS: usize = 127;
 /// A name in lower-cased wire form, the root's zero octet included. It lives on the stack; making one allocates nothing.
 #[derive(Clone)]
 pub struct NameKey {
-    octets: [u8; NAME_ROOM],
+    octets: [u8; MAX_NAME_LEN],
     /// Where each label's length octet stands.
     starts: [u8; MAX_LABELS],
     len: u8,
     labels: u8,
 }
 
-/// Octets at a time: what a processor's wide registers hold.
-const AT_ONCE: usize = 32;
-/// Room for a name, in whole steps of that.
-pub const NAME_ROOM: usize = 256;
-
-/// Folds case in the first `len` octets of a name, and of what stands behind it in the same step. The labels' lengths are left
-/// as they are: 63 is less than `A`.
-pub fn lowercase(octets: &mut [u8; NAME_ROOM], len: usize) {
-    let (steps, _) = octets.as_chunks_mut::<AT_ONCE>();
-    for step in steps.iter_mut().take(len.div_ceil(AT_ONCE)) {
-        step.make_ascii_lowercase();
+/// Copies a name and folds its case on the way; the first octets of `to` are then the name. The labels' lengths stay as they
+/// are: 63 is less than `A`. `None` if there is too little room.
+///
+/// Each octet goes through a register, and those of the last step may do so twice: to fold the copy where it stands would be to
+/// read what was written just before in other pieces, and a processor waits some 40 cycles until such writes are done.
+pub fn copy_lowercase<'t>(name: &[u8], to: &'t mut [u8]) -> Option<&'t [u8]> {
+    let to = to.get_mut(..name.len())?;
+    if !(fold::<16>(name, to) || fold::<4>(name, to)) {
+        fold::<1>(name, to);
     }
+    Some(to)
+}
+
+/// So many octets at once, the last ones whatever was done of them already; `false` if there are fewer.
+fn fold<const N: usize>(name: &[u8], to: &mut [u8]) -> bool {
+    let fold = |(from, to): (&[u8; N], &mut [u8; N])| {
+        for (from, to) in from.iter().zip(to) {
+            *to = from.to_ascii_lowercase(); // compiled into one step for all of them
+        }
+    };
+    (name.as_chunks().0.iter().zip(to.as_chunks_mut().0)).for_each(fold);
+    let last = name.last_chunk().zip(to.last_chunk_mut());
+    last.map(fold).is_some()
 }
 
 /// Why a text is no domain name.
@@ -65,10 +76,7 @@ impl NameKey {
         }
         (self.len, self.labels) = (end, labels);
         let end = usize::from(end);
-        self.octets
-            .get_mut(..end)?
-            .copy_from_slice(rest.get(..end)?);
-        lowercase(&mut self.octets, end);
+        copy_lowercase(rest.get(..end)?, &mut self.octets)?;
         at.checked_add(end)
     }
 
@@ -144,7 +152,7 @@ impl Default for NameKey {
     /// The root.
     fn default() -> Self {
         Self {
-            octets: [0; NAME_ROOM],
+            octets: [0; MAX_NAME_LEN],
             starts: [0; MAX_LABELS],
             len: 1,
             labels: 0,
@@ -208,6 +216,19 @@ mod tests {
         assert_eq!((web.label_count(), web.label(1)), (6, Some(&b"nginx"[..])));
         assert_eq!(web.labels(1, 3), Some(&b"\x05nginx\x07default"[..]));
         assert_eq!(web.label(6), None);
+    }
+
+    #[test]
+    fn a_copy_in_lower_case_has_every_octet_whatever_the_length() {
+        let octets: Vec<u8> = (0..=255).rev().collect();
+        for len in 0..=octets.len() {
+            let mut to = [0; 256];
+            let copied = copy_lowercase(&octets[..len], &mut to).map(<[u8]>::to_vec);
+            assert_eq!(copied, Some(octets[..len].to_ascii_lowercase()));
+            assert!(to[len..].iter().all(|octet| *octet == 0), "{len}");
+            let too_little = len.checked_sub(1).map(|room| &mut to[..room]);
+            assert!(too_little.is_none_or(|to| copy_lowercase(&octets[..len], to).is_none()));
+        }
     }
 
     #[test]

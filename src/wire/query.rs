@@ -62,19 +62,17 @@ impl<'p> Query<'p> {
 
     /// The same into this query, of which nothing is left: where each is parsed, a whole query is too large to be handed over.
     pub fn read(&mut self, packet: &'p [u8]) -> Result<(), Unanswerable> {
-        let header = Header::read(packet).ok_or(Unanswerable::Silence)?;
-        if header.flags.has(Flags::QR) {
+        self.header = Header::read(packet).ok_or(Unanswerable::Silence)?;
+        let flags = self.header.flags;
+        if flags.has(Flags::QR) {
             return Err(Unanswerable::Silence);
         }
-        if !header.flags.is_query_opcode() {
-            return Err(Unanswerable::HeaderOnly(header, Rcode::NotImp));
+        if !flags.is_query_opcode() {
+            return Err(Unanswerable::HeaderOnly(self.header, Rcode::NotImp));
         }
-        let malformed = Unanswerable::HeaderOnly(header, Rcode::FormErr);
-        if header.counts[0] != 1 {
-            return Err(malformed); // RFC 9619
-        }
-        self.header = header;
-        self.read_sections(packet).ok_or(malformed)
+        let one = self.header.counts[0] == 1; // RFC 9619
+        let read = one.then(|| self.read_sections(packet)).flatten();
+        read.ok_or(Unanswerable::HeaderOnly(self.header, Rcode::FormErr))
     }
 
     fn read_sections(&mut self, packet: &'p [u8]) -> Option<()> {

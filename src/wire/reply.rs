@@ -54,7 +54,7 @@ pub struct ReplyEdns<'t> {
     /// Idle time-out of the connection in units of 100 ms (RFC 7828), on TCP to clients that sent the option.
     pub keepalive: Option<u16>,
     /// Why the answer is as it is.
-    pub ede: Option<Ede<'t>>,
+    pub ede: Option<&'t Ede<'t>>,
 }
 
 /// A reply in the making. Dropping it before [`Reply::finish`] leaves bytes of no meaning in the buffer.
@@ -82,31 +82,31 @@ impl<'o, 't> Reply<'o, 't> {
         limit: usize,
     ) -> Option<Self> {
         let opt = query.edns.map(|asked| (edns, asked.dnssec_ok));
-        let reserved = opt.as_ref().map_or(0, |(edns, _)| opt_len(edns));
+        let reserved = if opt.is_some() { opt_len(&edns) } else { 0 };
         let limit = limit.min(out.len()).checked_sub(reserved)?;
-        let header = Header {
-            id: query.header.id,
-            flags: query.header.flags.for_reply(),
-            counts: [1, 0, 0, 0],
-        };
-        let mut reply = Self {
+        let at = HEADER_LEN.checked_add(query.question_wire.len())?;
+        let question = out.get_mut(HEADER_LEN..at).filter(|_| at <= limit)?;
+        question.copy_from_slice(query.question_wire);
+        Some(Self {
             out,
-            at: HEADER_LEN,
+            at,
             limit,
-            header,
+            header: Header {
+                id: query.header.id,
+                flags: query.header.flags.for_reply(),
+                counts: [1, 0, 0, 0],
+            },
             class: query.question.qclass,
             rcode: Rcode::NoError as u8,
             opt,
             full: false,
             plain: false,
-        };
-        reply.put(query.question_wire).then_some(reply)
+        })
     }
 
     /// Writes address records one at a time instead of copying runs: the plain twin, which the fast way must equal.
-    pub const fn plain(mut self) -> Self {
-        self.plain = true;
-        self
+    pub const fn set_plain(&mut self, plain: bool) {
+        self.plain = plain;
     }
 
     /// Sets the response code.
@@ -176,7 +176,7 @@ impl<'o, 't> Reply<'o, 't> {
         &mut self,
         section: Section,
         owner: usize,
-        run: Addresses<'_>,
+        run: &Addresses<'_>,
         rotation: usize,
     ) {
         let first = match run.count() {
@@ -245,7 +245,7 @@ impl<'o, 't> Reply<'o, 't> {
     /// Closes the reply and says how long it is.
     pub fn finish(mut self) -> usize {
         let rcode = self.rcode;
-        if let Some((edns, dnssec_ok)) = self.opt.take() {
+        if let Some((edns, dnssec_ok)) = self.opt {
             self.limit = self.out.len();
             let written = self.put_opt(&edns, rcode >> 4, dnssec_ok);
             debug_assert!(written.is_some(), "room for OPT was set aside");

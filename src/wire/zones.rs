@@ -19,6 +19,9 @@ impl Zones {
             let start = name.label_start(all.checked_sub(labels)?)?;
             self.numbers.get(name.as_bytes().get(start..)?).copied()
         };
+        if self.numbers.is_empty() {
+            return None;
+        }
         let known = (1..=all).map_while(|labels| Some((labels, number(labels)?)));
         let all = iter::once((0, number(0).flatten())).chain(known);
         all.filter_map(|(labels, number)| Some((labels, number?)))

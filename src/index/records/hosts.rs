@@ -209,15 +209,14 @@ impl Hosts {
         self.places.with(hash).next()
     }
 
-    /// Reads where the label and the address of a host begin.
-    pub(in crate::index) fn touch_host(&self, host: usize) -> Option<(usize, usize)> {
-        let Host([label, a, _]) = *self.hosts.get(host)?;
-        Some((label as usize, a as usize))
-    }
-
-    /// Reads the first octets of such a label and of such an address.
-    pub(in crate::index) fn touch_run(&self, (label, a): (usize, usize)) -> [Option<u8>; 2] {
-        let labels = self.octets.get(LABELS);
-        [labels.get(label).copied(), self.a().get(a).copied()]
+    /// Reads where the label and the address of a host begin, and octets of both: where they stand if all hosts have equally much,
+    /// which is nearly so, and can be read without waiting for where they do.
+    pub(in crate::index) fn touch_host(&self, host: usize) -> (Option<u32>, [Option<u8>; 2]) {
+        let guessed = [LABELS, A].map(|run| {
+            let octets = self.octets.get(run);
+            let before = (octets.len() * host).checked_div(self.len())?;
+            octets.get(before).copied()
+        });
+        (self.hosts.get(host).map(|host| host.0[LABELS]), guessed)
     }
 }

@@ -35,7 +35,7 @@ impl Socket for Scripted {
         Ok(())
     }
 
-    fn send(&self, replies: &mut dyn Iterator<Item = (Ends, &[u8])>) -> io::Result<usize> {
+    fn send(&self, replies: &mut dyn Iterator<Item = (&Ends, &[u8])>) -> io::Result<usize> {
         let takes = self.takes.lock().unwrap().pop_front();
         let takes = takes.unwrap_or(Ok(SLOTS))?;
         let ids = replies.map(|(_, reply)| Header::read(reply).unwrap().id);
@@ -167,7 +167,7 @@ impl Socket for Panics {
         panic!("on purpose")
     }
 
-    fn send(&self, _: &mut dyn Iterator<Item = (Ends, &[u8])>) -> io::Result<usize> {
+    fn send(&self, _: &mut dyn Iterator<Item = (&Ends, &[u8])>) -> io::Result<usize> {
         Ok(0)
     }
 
