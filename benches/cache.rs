@@ -55,8 +55,9 @@ fn cache(criterion: &mut Criterion) {
     let mut recent = Recent::default();
     for held in [100, HELD] {
         criterion.bench_function(&format!("hit, own memory, {held} names"), |bencher| {
-            bencher
-                .iter(|| black_box(recent.get(&cache, &questions[next(held)], 0, now)).is_some());
+            bencher.iter(|| {
+                black_box(recent.get(&cache, &questions[next(held)], 0, None, now)).is_some()
+            });
         });
     }
     let absent = Key::new(&question("absent.example.org"), 0);

@@ -96,11 +96,12 @@ fn answers(engine: &Engine, packets: &[Vec<u8>], threads: usize) -> f64 {
                 return given as f64 / (now - began).as_secs_f64();
             }
             let batch = batches.next().unwrap();
-            let mut view = engine.view(Some(&mut recent));
-            view.warm(batch.iter().map(|packet| &**packet));
-            for packet in batch {
+            let snapshot = engine.snapshot();
+            let mut view = engine.view(&snapshot, Some(&mut recent));
+            let ahead = view.read_ahead(batch.iter().map(|packet| &**packet));
+            for (nth, packet) in batch.iter().enumerate() {
                 given += 1;
-                let answer = view.answer_now(&asked(packet, given), now, &mut out);
+                let answer = view.answer_now(&asked(packet, given), ahead.nth(nth), now, &mut out);
                 assert!(matches!(answer, Now::Reply(_)), "{answer:?}");
             }
         }

@@ -90,9 +90,10 @@ fn answering(
             transport: Transport::Udp,
             rotation,
         };
-        let mut view = engine.view(recent.as_deref_mut());
-        view.warm([packet; 4].into_iter());
-        let answer = view.answer_now(&asked, now, &mut out);
+        let snapshot = engine.snapshot();
+        let mut view = engine.view(&snapshot, recent.as_deref_mut());
+        let ahead = view.read_ahead([packet; 4].into_iter());
+        let answer = view.answer_now(&asked, ahead.nth(3), now, &mut out);
         assert!(matches!(answer, Now::Reply(_)), "{answer:?}");
         assert_eq!(out[3] & 15, expected_rcode);
     })

@@ -1,4 +1,4 @@
-//! Whatever bytes come in: the fast path gives the bytes of the plain one or declines, hickory-proto can read every
+//! Whatever bytes come in, and whatever was read ahead: the fast path gives the bytes of the plain one or declines, hickory-proto can read every
 //! reply, and no reply is longer than its client takes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,7 +6,7 @@
 mod support;
 
 use gapless::{
-    engine::{Asked, Engine, Now},
+    engine::{Ahead, Asked, Engine, Now},
     metrics::Transport,
     wire::{Query, Unanswerable},
 };
@@ -142,17 +142,23 @@ fn check(packet: &[u8], transport: Transport, rotation: usize) -> Result<(), Tes
         transport,
         rotation,
     };
-    let (mut fast, mut plain) = (vec![0xaa; 65_535], vec![0xbb; 65_535]);
-    let now = ENGINE.view(None).answer_now(&asked, now(), &mut fast);
+    let mut plain = vec![0xbb; 65_535];
     let answered = RUNTIME.block_on(ENGINE.answer(asked, &mut plain));
-    match now {
-        Now::Reply(len) => {
-            fast.truncate(len);
-            prop_assert_eq!(answered, Some(len));
-            prop_assert_eq!(&fast[..], &plain[..len]);
+    let snapshot = ENGINE.snapshot();
+    let mut view = ENGINE.view(&snapshot, None);
+    let others: &[u8] =
+        b"\0\0\0\0\0\x01\0\0\0\0\0\0\x03h-7\x05nginx\x07default\x03svc\x07cluster\x05local\0";
+    let ahead = view.read_ahead([packet, others, packet, others].into_iter());
+    for ahead in [Ahead::default(), ahead.nth(0), ahead.nth(1), ahead.nth(64)] {
+        let mut fast = vec![0xaa; 65_535];
+        match view.answer_now(&asked, ahead, now(), &mut fast) {
+            Now::Reply(len) => {
+                prop_assert_eq!(answered, Some(len));
+                prop_assert_eq!(&fast[..len], &plain[..len]);
+            }
+            Now::Drop => prop_assert_eq!(answered, None),
+            Now::NeedsAsync => prop_assert!(answered.is_some()),
         }
-        Now::Drop => prop_assert_eq!(answered, None),
-        Now::NeedsAsync => prop_assert!(answered.is_some()),
     }
     let Some(len) = answered else {
         return Ok(());

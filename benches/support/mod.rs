@@ -213,10 +213,12 @@ impl Questions {
     pub fn ask(&mut self, n: usize, batch: usize) {
         let first = n * batch % (self.packets.len() - batch + 1);
         let packets = &self.packets[first..first + batch];
-        let mut view = self.engine.view(self.recent.as_mut());
-        view.warm(packets.iter().map(|packet| &**packet));
-        for packet in packets {
-            let answer = view.answer_now(&asked(packet, n), self.now, &mut self.out);
+        let snapshot = self.engine.snapshot();
+        let mut view = self.engine.view(&snapshot, self.recent.as_mut());
+        let ahead = view.read_ahead(packets.iter().map(|packet| &**packet));
+        for (nth, packet) in packets.iter().enumerate() {
+            let asked = asked(packet, n);
+            let answer = view.answer_now(&asked, ahead.nth(nth), self.now, &mut self.out);
             assert!(matches!(answer, Now::Reply(_)), "{answer:?}");
             assert_eq!(self.out[3] & 15, self.rcode);
         }

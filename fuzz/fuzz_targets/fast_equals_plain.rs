@@ -93,7 +93,7 @@ fuzz_target!(|input: (bool, u8, &[u8])| {
     };
     let (mut fast, mut plain) = (vec![0; MAX_MESSAGE], vec![0; MAX_MESSAGE]);
     let now = Instant::now().into_std();
-    let fast = match engine.view(None).answer_now(&asked, now, &mut fast) {
+    let fast = match engine.answer_now(&asked, now, &mut fast) {
         Now::Reply(len) => Some(&fast[..len]),
         Now::Drop => None,
         Now::NeedsAsync => return,

@@ -7,7 +7,7 @@
 
 use super::{Elsewhere, Found, Options, PodNames, Ports, Records, Scope, Zone, addresses};
 use crate::{
-    index::{Kind, ServiceRecords, Snapshot},
+    index::{Kind, Lookup, ServiceRecords, Snapshot},
     model::{self, Source},
     wire::{Ede, NameKey, rtype},
 };
@@ -29,7 +29,7 @@ pub(super) fn find<'s>(
     name: &NameKey,
     above: usize,
     qtype: u16,
-    snapshot: &'s Snapshot,
+    snapshot: &Lookup<'s>,
     options: &Options,
 ) -> Found<'s> {
     let Some(left) = above.checked_sub(1) else {
@@ -85,7 +85,7 @@ const fn empty_non_terminal(qtype: u16) -> Records<'static> {
     }
 }
 
-fn service_name<'s>(name: &NameKey, left: usize, qtype: u16, snapshot: &'s Snapshot) -> Found<'s> {
+fn service_name<'s>(name: &NameKey, left: usize, qtype: u16, snapshot: &Lookup<'s>) -> Found<'s> {
     let Some(key) = left.checked_sub(2).and_then(|from| name.labels(from, left)) else {
         return namespace(name, left, qtype, snapshot);
     };
@@ -97,7 +97,7 @@ fn service_name<'s>(name: &NameKey, left: usize, qtype: u16, snapshot: &'s Snaps
 }
 
 /// `svc`, `pod` and `<namespace>` below them.
-fn namespace<'s>(name: &NameKey, left: usize, qtype: u16, snapshot: &'s Snapshot) -> Found<'s> {
+fn namespace<'s>(name: &NameKey, left: usize, qtype: u16, snapshot: &Snapshot) -> Found<'s> {
     match left.checked_sub(1).and_then(|last| name.label(last)) {
         None => Found::Exists(empty_non_terminal(qtype)),
         Some(namespace) if snapshot.has_namespace(namespace) => {
@@ -116,7 +116,7 @@ fn below_service<'s>(
     left: usize,
     qtype: u16,
     service: &'s ServiceRecords,
-    snapshot: &'s Snapshot,
+    snapshot: &Lookup<'s>,
 ) -> Found<'s> {
     match service.kind() {
         Kind::ExternalName => return external_name(left, qtype, service.alias()),
@@ -158,16 +158,17 @@ fn below_service<'s>(
         _ => left == 3 && snapshot.options().cluster_ip_endpoints,
     };
     let namespace = || name.label(left - 1).unwrap_or_default();
-    match found {
-        Found::Exists(Records::Negative(_)) if label.starts_with(b"_") => found,
-        Found::Absent(_) | Found::Exists(Records::Negative(_))
-            if is_made_of_slices
-                && (service.is_incomplete() || has_unreadable_slice(snapshot, namespace())) =>
-        {
-            Found::Unsure
-        }
-        found => found,
+    let says_nothing = match &found {
+        Found::Exists(Records::Negative(_)) => !label.starts_with(b"_"),
+        found => matches!(found, Found::Absent(_)),
+    };
+    if says_nothing
+        && is_made_of_slices
+        && (service.is_incomplete() || has_unreadable_slice(snapshot, namespace()))
+    {
+        return Found::Unsure;
     }
+    found
 }
 
 fn has_unreadable_slice(snapshot: &Snapshot, namespace: &[u8]) -> bool {
@@ -204,7 +205,7 @@ fn pod_name<'s>(
     name: &NameKey,
     left: usize,
     qtype: u16,
-    snapshot: &'s Snapshot,
+    snapshot: &Snapshot,
     options: &Options,
 ) -> Found<'s> {
     let (Some(label), Some(of), 2) = (name.label(0), name.label(1), left) else {

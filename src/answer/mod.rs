@@ -17,7 +17,7 @@ pub use hosts::{Hosts, MAX_HOSTS, MAX_OF_ONE_HOST, TooManyHosts};
 pub use write::{Context, write};
 
 use crate::{
-    index::{ServiceRecords, Snapshot},
+    index::{Lookup, ServiceRecords},
     wire::{Addresses, Ede, NameKey, Question, Rcode, Zones, rtype},
 };
 use hosts::Host;
@@ -170,7 +170,7 @@ enum Found<'s> {
 /// Allocates nothing; reads one snapshot from beginning to end.
 pub fn decide<'s>(
     question: &Question,
-    snapshot: &'s Snapshot,
+    snapshot: &Lookup<'s>,
     options: &'s Options,
     answer: &mut Answer<'s>,
 ) -> Verdict {
@@ -184,7 +184,7 @@ pub fn decide<'s>(
 #[cold]
 fn decide_aliases<'s>(
     question: &Question,
-    snapshot: &'s Snapshot,
+    snapshot: &Lookup<'s>,
     options: &'s Options,
     answer: &mut Answer<'s>,
 ) -> Verdict {
@@ -200,7 +200,7 @@ fn decide_aliases<'s>(
 fn decide_name<'s>(
     name: &NameKey,
     qtype: u16,
-    snapshot: &'s Snapshot,
+    snapshot: &Lookup<'s>,
     options: &'s Options,
     answer: &mut Answer<'s>,
 ) -> Option<Verdict> {
@@ -258,7 +258,7 @@ fn find<'s>(
     name: &NameKey,
     special: Option<Zone>,
     qtype: u16,
-    snapshot: &'s Snapshot,
+    snapshot: &Lookup<'s>,
     options: &'s Options,
 ) -> Found<'s> {
     if let Some(found) = options.hosts.find(name) {

@@ -178,11 +178,13 @@ impl Entry {
     }
 
     /// The same of what it points to: one octet of each line of a processor's cache that a short answer takes.
-    pub(super) fn touch_content(&self) -> (Option<u8>, Option<u16>, u8) {
-        let lines = self.message.iter().step_by(64).take(4);
-        let lines = lines.fold(0, |all, octet| all ^ octet);
+    pub(super) fn touch_content(&self) -> (u8, u8, Option<u16>) {
+        let lines = |octets: &[u8]| {
+            let lines = octets.iter().step_by(64).take(4).chain(octets.last());
+            lines.fold(0, |all, octet| all ^ octet)
+        };
         let marks = self.marks.first().map(|mark| mark.start);
-        (self.key.first().copied(), marks, lines)
+        (lines(&self.key), lines(&self.message), marks)
     }
 
     fn swap_hits(&self, from: u8, to: u8) -> bool {

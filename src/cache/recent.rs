@@ -59,15 +59,17 @@ pub struct Place {
 
 impl Recent {
     /// The answer to a question on this route, be it in its own time or stale at `now`: this thread's own, else the cache's. One
-    /// past its time is always the cache's, where a newer one may stand. A key is compared in full.
+    /// past its time is always the cache's, where a newer one may stand. A key is compared in full. `place` is the question's own, if
+    /// that is known already.
     pub fn get(
         &mut self,
         cache: &Cache,
         question: &Question,
         route: u16,
+        place: Option<Place>,
         now: Instant,
     ) -> Option<Cow<'_, Arc<Entry>>> {
-        let place = self.place(question.name.as_bytes(), question.qtype);
+        let place = place.unwrap_or_else(|| self.place(question.name.as_bytes(), question.qtype));
         let way = self.sets.get(place.set).and_then(|set| {
             set.tagged(place.tag).find(|way| {
                 let entry = set.ways[*way].as_ref();
@@ -98,11 +100,17 @@ impl Recent {
     }
 
     /// Reads what stands in these places. The reads of one step do not wait for each other, only for those of the step before.
-    pub fn warm(&self, places: &[Place]) {
+    pub fn warm(&self, places: &[Option<Place>]) {
+        for place in places.iter().flatten() {
+            black_box(self.sets.get(place.set).map(|set| set.tags[0]));
+        }
         let mut entries = [None; WARM_AT_ONCE];
         for (slot, place) in entries.iter_mut().zip(places) {
-            let set = self.sets.get(place.set);
-            *slot = set.and_then(|set| set.ways[set.tagged(place.tag).next()?].as_ref());
+            let Some(Place { set, tag }) = place else {
+                continue;
+            };
+            let set = self.sets.get(*set);
+            *slot = set.and_then(|set| set.ways[set.tagged(*tag).next()?].as_ref());
         }
         let entries = entries[..places.len().min(WARM_AT_ONCE)].iter().flatten();
         for entry in entries.clone() {
@@ -184,7 +192,13 @@ mod tests {
     fn a_hit_is_the_caches_entry_until_a_newer_one_stands_there() {
         let (cache, mut recent) = (cache(), Recent::default());
         let mut held = |after| {
-            let entry = recent.get(&cache, &question("a"), 0, *NOW + Duration::from_secs(after));
+            let entry = recent.get(
+                &cache,
+                &question("a"),
+                0,
+                None,
+                *NOW + Duration::from_secs(after),
+            );
             entry.map(Cow::into_owned)
         };
         assert!(held(0).is_none());
@@ -204,7 +218,7 @@ mod tests {
         let (cache, mut recent) = (cache(), Recent::default());
         cache.put(entry("a", 60, 200, *NOW));
         let mut is_lent = || {
-            let entry = recent.get(&cache, &question("a"), 0, *NOW).unwrap();
+            let entry = recent.get(&cache, &question("a"), 0, None, *NOW).unwrap();
             matches!(entry, Cow::Borrowed(_))
         };
         is_lent();
@@ -220,9 +234,9 @@ mod tests {
             cache.put(entry(name, 60, 200, *NOW));
         }
         for name in names.iter().chain(names.iter().rev()) {
-            let given = recent.get(&cache, &question(name), 0, *NOW).unwrap();
+            let given = recent.get(&cache, &question(name), 0, None, *NOW).unwrap();
             assert_eq!(given.key(), Key::new(&question(name), 0).as_bytes());
-            assert!(recent.get(&cache, &question(name), 1, *NOW).is_none());
+            assert!(recent.get(&cache, &question(name), 1, None, *NOW).is_none());
         }
         let held = recent.sets.iter().flat_map(|set| &set.ways).flatten();
         assert!(held.count() > SETS * WAYS * 9 / 10);
@@ -233,12 +247,16 @@ mod tests {
         let (cache, mut recent) = (cache(), Recent::default());
         let gone = entry("gone", 60, 200, *NOW);
         cache.put(Arc::clone(&gone));
-        recent.get(&cache, &question("gone"), 0, *NOW).unwrap();
+        recent
+            .get(&cache, &question("gone"), 0, None, *NOW)
+            .unwrap();
         cache.put(entry("gone", 60, 200, *NOW));
         assert_eq!(Arc::strong_count(&gone), 2);
         cache.put(entry("other", 60, 200, *NOW));
         for _ in 0..SETS as u32 * HITS_PER_LOOK * 2 {
-            recent.get(&cache, &question("other"), 0, *NOW).unwrap();
+            recent
+                .get(&cache, &question("other"), 0, None, *NOW)
+                .unwrap();
         }
         assert_eq!(Arc::strong_count(&gone), 1);
     }
@@ -248,34 +266,40 @@ mod tests {
         let (cache, mut recent) = (Cache::new(1 << 20, MESSAGE_MAX), Recent::default());
         let gone = entry("gone", 60, 200, *NOW);
         cache.put(Arc::clone(&gone));
-        recent.get(&cache, &question("gone"), 0, *NOW).unwrap();
+        recent
+            .get(&cache, &question("gone"), 0, None, *NOW)
+            .unwrap();
         for n in (0..100_000).take_while(|_| !gone.is_gone()) {
             let name = n.to_string();
             cache.put(entry(&name, 60, 200, *NOW));
             cache.get(&key(&name), *NOW);
         }
         assert!(gone.is_gone());
-        assert!(recent.get(&cache, &question("gone"), 0, *NOW).is_none());
+        assert!(
+            recent
+                .get(&cache, &question("gone"), 0, None, *NOW)
+                .is_none()
+        );
     }
 
     #[test]
     fn a_long_answer_stays_with_the_cache() {
         let (cache, mut recent) = (cache(), Recent::default());
         cache.put(entry("a", 60, 600, *NOW));
-        assert!(recent.get(&cache, &question("a"), 0, *NOW).is_some());
+        assert!(recent.get(&cache, &question("a"), 0, None, *NOW).is_some());
         assert!(recent.is_empty());
     }
 
     #[test]
     fn reading_ahead_finds_what_stands_there_and_nothing_else() {
         let (cache, mut recent) = (cache(), Recent::default());
-        let place = |recent: &Recent| recent.place(question("a").name.as_bytes(), 16);
+        let place = |recent: &Recent| Some(recent.place(question("a").name.as_bytes(), 16));
         recent.warm(&[place(&recent)]);
         cache.put(entry("a", 60, 200, *NOW));
-        recent.get(&cache, &question("a"), 0, *NOW).unwrap();
-        let Place { set, tag } = place(&recent);
+        recent.get(&cache, &question("a"), 0, None, *NOW).unwrap();
+        let Place { set, tag } = place(&recent).unwrap();
         assert_eq!(recent.sets[set].tagged(tag).next(), Some(0));
-        recent.warm(&[place(&recent), Place::default()]);
+        recent.warm(&[place(&recent), None]);
         recent.warm(&[place(&recent); 2 * WARM_AT_ONCE]);
     }
 }

@@ -3,9 +3,9 @@
 use super::{Asked, Engine, MAX_MESSAGE, chase, identity};
 use crate::{
     answer::{self, Answer, Elsewhere, Verdict},
-    cache::Recent,
+    cache::{Place, Recent},
     forward::{Failure, Held, Route},
-    index::Snapshot,
+    index::Lookup,
     metrics::{Origin, Transport},
     wire::{
         self, CLASS_CH, CLASS_IN, Ede, Flags, MAX_UDP_PAYLOAD, MIN_UDP_PAYLOAD, NameKey, Query,
@@ -20,7 +20,9 @@ const NOT_READY: u16 = 14;
 /// One query on its way.
 pub(super) struct Exchange<'x, 'p> {
     pub(super) engine: &'x Engine,
-    pub(super) snapshot: &'x Snapshot,
+    pub(super) snapshot: Lookup<'x>,
+    /// Where a recent answer would stand, if that is known.
+    pub(super) place: Option<Place>,
     pub(super) asked: &'x Asked<'p>,
     /// Are address records to be written one by one?
     pub(super) plain: bool,
@@ -75,7 +77,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
             return Step::Done(self.refuse(query, rcode, out));
         }
         let (question, options) = (&query.question, &self.engine.options);
-        let route = match answer::decide(question, self.snapshot, &options.answers, answer) {
+        let route = match answer::decide(question, &self.snapshot, &options.answers, answer) {
             Verdict::Answer => return Step::Done(self.authoritative(query, answer, out)),
             Verdict::Forward(Elsewhere::Upstream) => self.route(&answer.name(&question.name)),
             Verdict::Forward(Elsewhere::ClusterDns) => Route::ClusterDns,
@@ -151,6 +153,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
             false => return Some(self.authoritative(query, answer, out)),
         }
         let (forwarder, question) = (&self.engine.forward, &query.question);
+        let recent = recent.map(|recent| (recent, self.place));
         if let Some(held) = forwarder.held(question, route, recent, now) {
             return Some(self.forwarded(query, &held, Origin::Cache, now, out));
         }
@@ -248,9 +251,8 @@ impl<'x, 'p> Exchange<'x, 'p> {
         ede: Option<&'t Ede<'t>>,
         out: &'o mut [u8],
     ) -> Option<Reply<'o, 't>> {
-        let mut reply = Reply::new(query, self.edns(query, ede), out, self.limit(query))?;
-        reply.set_plain(self.plain);
-        Some(reply)
+        let (edns, limit) = (self.edns(query, ede), self.limit(query));
+        Reply::new(query, edns, out, limit, self.plain)
     }
 
     fn edns<'t>(&self, query: &Query<'_>, ede: Option<&'t Ede<'t>>) -> ReplyEdns<'t> {
@@ -272,7 +274,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
 
     fn context<'c>(&'c self, query: &Query<'_>, name: &'c NameKey) -> answer::Context<'c> {
         answer::Context {
-            snapshot: self.snapshot,
+            snapshot: &self.snapshot,
             options: &self.engine.options.answers,
             local: self.asked.local,
             rotation: self.asked.rotation,

@@ -6,18 +6,19 @@
 //!                                   └ elsewhere, not held ─▶ forward ─▶ bytes     answer: waits
 //! ```
 
+mod ahead;
 mod chase;
 mod exchange;
 mod identity;
-mod warm;
 
 pub use crate::cache::Recent;
+pub use ahead::{Ahead, ReadAhead};
 pub use identity::Identity;
 
 use crate::{
     answer::{self, Answer},
     forward::Forwarder,
-    index::{Reader, Snapshot},
+    index::{Lookup, Reader, Snapshot},
     metrics::{Queries, Tally, Transport},
     wire::{self, Query},
 };
@@ -88,7 +89,7 @@ pub struct Engine {
 #[derive(Debug)]
 pub struct View<'e, 'p> {
     engine: &'e Engine,
-    snapshot: arc_swap::Guard<Arc<Snapshot>>,
+    snapshot: &'e Snapshot,
     recent: Option<&'e mut Recent>,
     tally: Tally,
     /// The last one; made once, as it takes half as long to clear as to read.
@@ -111,16 +112,31 @@ impl Engine {
         }
     }
 
-    /// Loads the snapshot; a listener does so once a batch. A thread that answers much brings its own memory of recent
-    /// answers.
-    pub fn view<'e, 'p>(&'e self, recent: Option<&'e mut Recent>) -> View<'e, 'p> {
+    /// The current snapshot; a listener loads it once a batch.
+    pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.index.load()
+    }
+
+    /// The engine over this snapshot. A thread that answers much brings its own memory of recent answers.
+    pub fn view<'e, 'p>(
+        &'e self,
+        snapshot: &'e Snapshot,
+        recent: Option<&'e mut Recent>,
+    ) -> View<'e, 'p> {
         View {
             engine: self,
-            snapshot: self.index.load(),
+            snapshot,
             recent,
             tally: Tally::default(),
             query: Query::default(),
         }
+    }
+
+    /// Answers one query as [`View::answer_now`] does.
+    pub fn answer_now(&self, asked: &Asked<'_>, now: Instant, out: &mut [u8]) -> Now {
+        let snapshot = self.snapshot();
+        self.view(&snapshot, None)
+            .answer_now(asked, Ahead::default(), now, out)
     }
 
     /// Answers with whatever it takes, upstreams included; `None` if there is to be no answer. `out` holds the longest
@@ -130,7 +146,8 @@ impl Engine {
         let snapshot = arc_swap::Guard::into_inner(self.index.load());
         let exchange = Exchange {
             engine: self,
-            snapshot: &snapshot,
+            snapshot: Lookup::new(&snapshot, <_>::default()),
+            place: None,
             asked: &asked,
             plain: true,
         };
@@ -144,17 +161,25 @@ impl Engine {
     }
 }
 
-impl<'p> View<'_, 'p> {
+impl<'e, 'p> View<'e, 'p> {
     /// Reads ahead for the queries in these packets, which are asked next.
-    pub fn warm(&self, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
-        warm::warm(&self.snapshot, self.recent.as_deref(), packets);
+    pub fn read_ahead(&self, packets: impl ExactSizeIterator<Item = &'p [u8]>) -> ReadAhead<'e> {
+        ReadAhead::of(self.snapshot, self.recent.as_deref(), packets)
     }
 
-    /// Answers without waiting, allocating or locking, if that can be done.
-    pub fn answer_now(&mut self, asked: &Asked<'p>, now: Instant, out: &mut [u8]) -> Now {
+    /// Answers without waiting, allocating or locking, if that can be done. What was read ahead changes no answer, be it another
+    /// query's.
+    pub fn answer_now(
+        &mut self,
+        asked: &Asked<'p>,
+        ahead: Ahead<'e>,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Now {
         let exchange = Exchange {
             engine: self.engine,
-            snapshot: &self.snapshot,
+            snapshot: Lookup::new(self.snapshot, ahead.index),
+            place: ahead.place,
             asked,
             plain: false,
         };

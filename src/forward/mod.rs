@@ -39,7 +39,7 @@ pub use server::{Server, Transport};
 pub use upstream::{BadRoots, Roots};
 
 use crate::{
-    cache::{Bounds, Cache, Entry, Key, Recent},
+    cache::{Bounds, Cache, Entry, Key, Place, Recent},
     lifecycle::{Drain, Tasks},
     metrics::{self, Limit},
     wire::{Question, Response},
@@ -179,13 +179,13 @@ impl Forwarder {
         &self,
         question: &Question,
         route: Route,
-        recent: Option<&'m mut Recent>,
+        recent: Option<(&'m mut Recent, Option<Place>)>,
         now: Instant,
     ) -> Option<Held<'m>> {
         let (cache, number) = (&self.shared.cache, route.number());
         let key = || Key::new(question, number);
         let entry = match recent {
-            Some(recent) => recent.get(cache, question, number, now),
+            Some((recent, place)) => recent.get(cache, question, number, place, now),
             None => cache.get(&key(), now).map(Cow::Owned),
         };
         let Some(entry) = entry else {

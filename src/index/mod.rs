@@ -5,6 +5,7 @@
 //! Change ─▶ Index: objects ─▶ dirty services ─▶ records (once a batch) ─▶ Snapshot ─▶ Reader
 //! ```
 
+mod ahead;
 mod dirty;
 mod fading;
 mod follow;
@@ -15,10 +16,11 @@ mod retired;
 mod snapshot;
 mod working;
 
+pub use ahead::{AT_ONCE, Ahead, Asked, Below, Lookup};
 pub use follow::{Published, follow};
 pub use options::{EndpointNames, Options, Staleness, Ttl};
 pub use records::{Kind, ServicePort, ServiceRecords, Target};
-pub use snapshot::{Below, Reader, Snapshot};
+pub use snapshot::{Reader, Snapshot};
 
 use crate::model::{Change, Label, Object, ObjectKey, ServiceKind, Source};
 use arc_swap::ArcSwap;

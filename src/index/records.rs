@@ -11,6 +11,7 @@ mod places;
 pub(super) use build::{Slices, build, unreadable};
 pub(super) use mend::mend;
 
+use super::Below;
 use crate::{
     model::{Label, Port},
     wire::Addresses,
@@ -91,22 +92,26 @@ impl ServiceRecords {
         self.own.get(KEY)
     }
 
-    /// Reads this itself, for nothing but that it was read, as far as answers about its ports read it, or those about hosts.
-    pub(super) fn touch(&self, with_port: bool) -> (Option<u8>, Option<u8>, usize) {
-        let hosts = match self.kind {
-            Kind::Headless => self.hosts.len(),
-            _ => 0,
+    /// Reads this itself, for nothing but that it was read, as far as answers about what is below it read it.
+    pub(super) fn touch(&self, below: &Below<u64>) -> (Option<u8>, Kind, usize) {
+        let rest = match below {
+            Below::Nothing => 0,
+            Below::Host(_) => self.hosts.touch(),
+            Below::Port => self.ports.len(),
         };
-        let port = self.ports.first().filter(|_| with_port);
-        let name = port.and_then(|port| port.port.name.as_ref()?.as_bytes().first());
-        (self.own.get(KEY).first().copied(), name.copied(), hosts)
+        (self.own.get(KEY).first().copied(), self.kind, rest)
     }
 
-    /// Reads the first of its hosts' addresses, which stand elsewhere.
-    pub(super) fn touch_addresses(&self) -> Option<u8> {
-        match self.kind {
-            Kind::Headless => self.hosts.a().first().copied(),
-            _ => None,
+    /// The same of what it points to: the first of its hosts' addresses, the place of a host, the name of its port.
+    pub(super) fn touch_content(&self, below: &Below<u64>) -> Option<u32> {
+        match below {
+            Below::Host(hash) => self.hosts.touch_place(*hash),
+            Below::Nothing if self.is_headless() => self.hosts.a().first().copied().map(u32::from),
+            Below::Nothing => None,
+            Below::Port => {
+                let name = self.ports.first()?.port.name.as_ref()?;
+                name.as_bytes().first().copied().map(u32::from)
+            }
         }
     }
 

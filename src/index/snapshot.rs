@@ -5,36 +5,11 @@ use super::{Options, records::ServiceRecords};
 use crate::{model::Source, wire};
 use arc_swap::ArcSwap;
 use hashbrown::HashTable;
-use std::{hash::BuildHasher, hint::black_box, net::IpAddr, sync::Arc};
+use std::{hash::BuildHasher, net::IpAddr, sync::Arc};
 
 /// Into how many shards names are cut, and addresses. A change clones the shards that it touches (40 services each at
 /// 10,000) and the lists of them; `docs/decisions/0003-snapshot-grain.md` says why.
 pub(super) const SHARDS: usize = 256;
-
-/// Of how many services records are read ahead at the most: one for each datagram of a batch.
-const WARM_AT_ONCE: usize = 64;
-
-/// What is asked for of a service, as far as a name's form says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Below<H> {
-    /// The service's own name.
-    Nothing,
-    /// A host: its label, or the label's hash.
-    Host(H),
-    /// A port, or something else of more than one label.
-    Port,
-}
-
-impl<H> Below<H> {
-    /// The same with another thing in the host's place.
-    pub fn map<T>(self, host: impl FnOnce(H) -> T) -> Below<T> {
-        match self {
-            Self::Nothing => Below::Nothing,
-            Self::Host(it) => Below::Host(host(it)),
-            Self::Port => Below::Port,
-        }
-    }
-}
 
 /// One state of the cluster's names.
 #[derive(Clone, Debug)]
@@ -157,46 +132,6 @@ impl Snapshot {
     /// The hash of a host's label.
     pub fn host_hash(&self, label: &[u8]) -> u64 {
         self.hasher.hash_one(label)
-    }
-
-    /// Reads what answers begin with about services with these hashes, and about what is asked for below them. The reads of one
-    /// step do not wait for each other, only for those of the step before.
-    pub fn warm(&self, hashes: &[(u64, Below<u64>)]) {
-        let mut asked = [(None, Below::Nothing); WARM_AT_ONCE];
-        for (slot, (service, below)) in asked.iter_mut().zip(hashes) {
-            // The first of several in one group is as good as the right one: it is right nearly always.
-            let services = &self.names[shard_of(*service)].services;
-            *slot = (services.find(*service, |_| true), *below);
-        }
-        let asked = &asked[..hashes.len().min(WARM_AT_ONCE)];
-        for (records, below) in asked {
-            black_box(records.map(|records| records.touch(*below == Below::Port)));
-        }
-        let mut any_host = false;
-        for (records, below) in asked {
-            if matches!(below, Below::Host(_)) {
-                any_host = true;
-            } else {
-                black_box(records.map(|records| records.touch_addresses()));
-            }
-        }
-        if any_host {
-            Self::warm_hosts(asked);
-        }
-    }
-
-    /// The same for the hosts alone, of services that were read.
-    fn warm_hosts(asked: &[(Option<&Arc<ServiceRecords>>, Below<u64>)]) {
-        let mut hosts = [None; WARM_AT_ONCE];
-        for (slot, asked) in hosts.iter_mut().zip(asked) {
-            if let (Some(records), Below::Host(hash)) = asked {
-                let hosts = records.hosts();
-                *slot = hosts.touch_place(*hash).map(|host| (hosts, host));
-            }
-        }
-        for (hosts, host) in hosts[..asked.len()].iter().flatten() {
-            black_box(hosts.touch_host(*host));
-        }
     }
 
     /// Is there such a namespace?

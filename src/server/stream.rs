@@ -9,7 +9,7 @@
 
 use super::{Shared, limits::Admitted};
 use crate::{
-    engine::{Asked, Now},
+    engine::{Ahead, Asked, Now},
     metrics::{Closed, Transport},
 };
 use std::{
@@ -221,7 +221,8 @@ impl Connection {
 
     /// Answers or starts to answer the complete messages, as far as there is room, and leaves in `input` what waits.
     fn answer_messages(&mut self, now: Instant) -> Input {
-        let mut view = self.shared.engine.view(None);
+        let snapshot = self.shared.engine.snapshot();
+        let mut view = self.shared.engine.view(&snapshot, None);
         let mut rest = self.input.as_slice();
         let input = loop {
             let Some((length, after)) = rest.split_first_chunk() else {
@@ -241,7 +242,7 @@ impl Connection {
                 break Input::Answers;
             }
             let asked = asked(packet, self.peer, self.rotation);
-            match view.answer_now(&asked, now.into_std(), &mut self.reply) {
+            match view.answer_now(&asked, Ahead::default(), now.into_std(), &mut self.reply) {
                 Now::Reply(len) => {
                     if let Some(reply) = self.reply.get(..len) {
                         put_message(&mut self.output, reply);

@@ -7,7 +7,7 @@ use super::{
     fragments,
 };
 use crate::{
-    engine::{self, Asked, Now, Recent},
+    engine::{self, Ahead, Asked, Now, Recent},
     metrics::Transport,
     wire::MAX_UDP_PAYLOAD,
 };
@@ -125,15 +125,17 @@ impl Worker {
     }
 
     fn answer(&mut self, batch: &mut Batch, now: Instant) {
-        let mut view = self.shared.engine.view(Some(&mut self.recent));
-        view.warm(batch.packets());
+        let snapshot = self.shared.engine.snapshot();
+        let mut view = (self.shared.engine).view(&snapshot, Some(&mut self.recent));
+        let (ahead, mut nth) = (view.read_ahead(batch.packets()), 0..);
         batch.answer_each(|ends, packet, out| {
+            let ahead = nth.next().map_or_else(Ahead::default, |nth| ahead.nth(nth));
             if packet.len() > usize::from(MAX_UDP_PAYLOAD) {
                 self.shared.metrics.udp_oversized.inc();
                 return None;
             }
             self.rotation = self.rotation.wrapping_add(1);
-            match view.answer_now(&asked(packet, ends, self.rotation), now, out) {
+            match view.answer_now(&asked(packet, ends, self.rotation), ahead, now, out) {
                 Now::Reply(len) => return Some(len),
                 Now::Drop => {}
                 Now::NeedsAsync => {

@@ -51,7 +51,7 @@ impl Stored<'_> {
             None => self.message.len(),
         };
         (question_end == stored_end).then_some(())?;
-        let mut reply = Reply::new(query, edns, out, limit)?;
+        let mut reply = Reply::new(query, edns, out, limit, false)?;
         reply.set_upstream_rcode(self.rcode);
         // RFC 6840 §5.7: AD is for those who showed that they understand it.
         if self.authentic && (query.question.dnssec_ok || query.header.flags.has(Flags::AD)) {

@@ -74,12 +74,15 @@ pub struct Reply<'o, 't> {
 }
 
 impl<'o, 't> Reply<'o, 't> {
-    /// Starts a reply to `query` in `out`, of at most `limit` octets with everything. `None` if not even the question fits.
+    /// Starts a reply to `query` in `out`, of at most `limit` octets with everything. `None` if not even the question fits. A `plain`
+    /// one has address records written one at a time instead of copied in runs: the twin that the fast way must equal.
+    #[inline] // a reply is made where it is written: it is too large to be handed over
     pub fn new(
         query: &Query<'_>,
         edns: ReplyEdns<'t>,
         out: &'o mut [u8],
         limit: usize,
+        plain: bool,
     ) -> Option<Self> {
         let opt = query.edns.map(|asked| (edns, asked.dnssec_ok));
         let reserved = if opt.is_some() { opt_len(&edns) } else { 0 };
@@ -100,13 +103,8 @@ impl<'o, 't> Reply<'o, 't> {
             rcode: Rcode::NoError as u8,
             opt,
             full: false,
-            plain: false,
+            plain,
         })
-    }
-
-    /// Writes address records one at a time instead of copying runs: the plain twin, which the fast way must equal.
-    pub const fn set_plain(&mut self, plain: bool) {
-        self.plain = plain;
     }
 
     /// Sets the response code.
@@ -243,7 +241,13 @@ impl<'o, 't> Reply<'o, 't> {
     }
 
     /// Closes the reply and says how long it is.
+    #[inline] // or all of it would be copied once more
     pub fn finish(mut self) -> usize {
+        self.close();
+        self.at
+    }
+
+    fn close(&mut self) {
         let rcode = self.rcode;
         if let Some((edns, dnssec_ok)) = self.opt {
             self.limit = self.out.len();
@@ -253,7 +257,6 @@ impl<'o, 't> Reply<'o, 't> {
         }
         self.header.flags.0 = self.header.flags.0 & !Flags::RCODE | u16::from(rcode & 0x0f);
         self.header.write(self.out);
-        self.at
     }
 
     fn put_opt(&mut self, edns: &ReplyEdns<'_>, extended_rcode: u8, dnssec_ok: bool) -> Option<()> {

@@ -182,7 +182,7 @@ impl World {
             rotation: 0,
         };
         let now = Instant::now().into_std();
-        match self.engine.view(None).answer_now(&asked, now, &mut out) {
+        match self.engine.answer_now(&asked, now, &mut out) {
             Now::Reply(len) => Some(out[..len].to_vec()),
             Now::NeedsAsync => None,
             Now::Drop => panic!("an answer"),

@@ -169,9 +169,10 @@ impl World {
         let begun = Instant::now();
         let now = match self.way {
             Way::Now => {
-                engine
-                    .view(Some(&mut self.recent))
-                    .answer_now(&asked, begun.into_std(), &mut out)
+                let snapshot = engine.snapshot();
+                let mut view = engine.view(&snapshot, Some(&mut self.recent));
+                let ahead = view.read_ahead([&*packet; 4].into_iter());
+                view.answer_now(&asked, ahead.nth(0), begun.into_std(), &mut out)
             }
             Way::Async => Now::NeedsAsync,
         };

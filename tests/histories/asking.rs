@@ -70,7 +70,7 @@ pub(crate) fn ask(engine: &Engine, of: &Question, now: Instant) -> Reply {
         rotation: 0,
     };
     let mut out = [0; 1232];
-    match engine.view(None).answer_now(&asked, now, &mut out) {
+    match engine.answer_now(&asked, now, &mut out) {
         Now::Reply(len) => read(Some(&out[..len])),
         Now::NeedsAsync => read(None),
         Now::Drop => panic!("an answer to {of:?}"),

@@ -238,11 +238,7 @@ impl Stage {
         let len = match way {
             Way::Udp => return running.udp(packet),
             Way::Tcp => return running.tcp(packet),
-            Way::Now => match running
-                .engine
-                .view(None)
-                .answer_now(&asked, now(), &mut out)
-            {
+            Way::Now => match running.engine.answer_now(&asked, now(), &mut out) {
                 Now::Reply(len) => Some(len),
                 Now::Drop => None,
                 Now::NeedsAsync => self

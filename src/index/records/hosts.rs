@@ -5,7 +5,7 @@ mod mend;
 
 use super::{labels, parts::Parts, places::Places};
 use crate::wire::{Addresses, encode_address};
-use std::net::IpAddr;
+use std::{hint::black_box, net::IpAddr};
 
 /// The runs of [`Hosts::octets`].
 const LABELS: usize = 0;
@@ -153,10 +153,24 @@ impl Hosts {
         } else {
             (self.places.with(hash())).find(|host| self.label(*host) == label)
         }?;
-        Some((
-            Addresses::v4(self.part(host, A)),
-            Addresses::v6(self.part(host, AAAA)),
-        ))
+        Some(self.addresses_of(host))
+    }
+
+    /// The same of the host with this number, if it has this label.
+    #[inline]
+    pub(in crate::index) fn numbered(
+        &self,
+        host: usize,
+        label: &[u8],
+    ) -> Option<(Addresses<'_>, Addresses<'_>)> {
+        let is_it = host < self.len() && self.label(host) == label;
+        is_it.then(|| self.addresses_of(host))
+    }
+
+    #[inline]
+    fn addresses_of(&self, host: usize) -> (Addresses<'_>, Addresses<'_>) {
+        let [a, aaaa] = [A, AAAA].map(|run| self.part(host, run));
+        (Addresses::v4(a), Addresses::v6(aaaa))
     }
 
     /// The host with this label, or the one before which it would stand, found without places: the plain twin.
@@ -204,19 +218,27 @@ impl Hosts {
         behind - 1
     }
 
-    /// Reads the place of the host whose label has this hash; says which one seems to stand there.
-    pub(in crate::index) fn touch_place(&self, hash: u64) -> Option<usize> {
-        self.places.with(hash).next()
+    /// Reads this itself, for nothing but that it was read.
+    pub(super) fn touch(&self) -> usize {
+        self.octets.len() ^ self.hosts.len() ^ usize::from(self.places.is_empty())
     }
 
-    /// Reads where the label and the address of a host begin, and octets of both: where they stand if all hosts have equally much,
-    /// which is nearly so, and can be read without waiting for where they do.
-    pub(in crate::index) fn touch_host(&self, host: usize) -> (Option<u32>, [Option<u8>; 2]) {
-        let guessed = [LABELS, A].map(|run| {
-            let octets = self.octets.get(run);
-            let before = (octets.len() * host).checked_div(self.len())?;
-            octets.get(before).copied()
-        });
-        (self.hosts.get(host).map(|host| host.0[LABELS]), guessed)
+    /// The same of the place that a label's hash points to.
+    pub(super) const fn touch_place(&self, hash: u64) -> Option<u32> {
+        self.places.touch(hash)
+    }
+
+    /// The same of the host that seems to have a label of this hash; says its number.
+    pub(in crate::index) fn touch_host(&self, hash: u64) -> usize {
+        let host = self.places.with(hash).next().unwrap_or_default();
+        black_box(self.hosts.get(host));
+        host
+    }
+
+    /// The same of its label and of its address: what stands at either end of each.
+    pub(in crate::index) fn touch_records(&self, host: usize) -> Option<[Option<u8>; 4]> {
+        self.hosts.get(host)?;
+        let [label, a] = [LABELS, A].map(|run| self.part(host, run));
+        Some([label.first(), label.last(), a.first(), a.last()].map(Option::<&u8>::copied))
     }
 }

@@ -35,6 +35,15 @@ impl Places {
         self.0.is_empty()
     }
 
+    /// Reads the place that this hash points to, for nothing but that it was read.
+    pub(super) const fn touch(&self, hash: u64) -> Option<u32> {
+        if self.0.is_empty() {
+            None
+        } else {
+            Some(self.0[first(hash, self.0.len())])
+        }
+    }
+
     /// The numbers of the hosts whose labels may have this hash: nearly always one, or none.
     pub(super) fn with(&self, hash: u64) -> impl Iterator<Item = usize> {
         let mut at = first(hash, self.0.len());

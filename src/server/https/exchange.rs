@@ -82,7 +82,7 @@ impl Endpoint {
         let engine = &self.shared.engine;
         let mut out = vec![0; MAX_MESSAGE];
         let now = Instant::now().into_std();
-        let answered = engine.view(None).answer_now(&asked, now, &mut out);
+        let answered = engine.answer_now(&asked, now, &mut out);
         let len = match answered {
             Now::Reply(len) => len,
             Now::Drop => return None,

@@ -4,50 +4,72 @@
 
 use crate::{
     cache::{Place, Recent},
-    index::{Below, Snapshot},
+    index::{self, AT_ONCE, Below, Snapshot},
     wire::{self, HEADER_LEN, MAX_NAME_LEN},
 };
 
 /// With fewer, there is nothing to wait for at once.
 const WORTH_IT: usize = 4;
-/// Most datagrams of a batch.
-const AT_ONCE: usize = 64;
 /// Labels of a name that are looked at; the longest search path stays well below.
 const MAX_LABELS: usize = 32;
 
-/// Touches the records of the services below which the queries' names seem to be, and the recent answers to the others.
-pub(super) fn warm<'p>(
-    snapshot: &Snapshot,
-    recent: Option<&Recent>,
-    packets: impl ExactSizeIterator<Item = &'p [u8]>,
-) {
-    if packets.len() < WORTH_IT {
-        return;
-    }
-    let recent = recent.filter(|recent| !recent.is_empty());
-    let zone_labels = snapshot.options().zone.label_count();
-    let mut lowered = [0; MAX_NAME_LEN];
-    let (mut services, mut answers) = ([(0, Below::Nothing); AT_ONCE], [Place::default(); AT_ONCE]);
-    let (mut service_count, mut answer_count) = (0, 0);
-    for packet in packets.take(AT_ONCE) {
-        match asked(packet, zone_labels, recent.is_some(), &mut lowered) {
-            Some(Asked::Service(service, below)) => {
-                let below = below.map(|label| snapshot.host_hash(label));
-                services[service_count] = (snapshot.service_hash(service), below);
-                service_count += 1;
-            }
-            Some(Asked::Other(name, qtype)) => {
-                if let Some(recent) = recent {
-                    answers[answer_count] = recent.place(name, qtype);
-                    answer_count += 1;
+/// What was found for one query.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead<'s> {
+    pub(super) index: index::Ahead<'s>,
+    /// Where a recent answer would stand.
+    pub(super) place: Option<Place>,
+}
+
+/// The same for each of a batch.
+#[derive(Debug)]
+pub struct ReadAhead<'s> {
+    index: [index::Ahead<'s>; AT_ONCE],
+    places: [Option<Place>; AT_ONCE],
+}
+
+impl<'s> ReadAhead<'s> {
+    /// For queries in these packets.
+    pub(super) fn of<'p>(
+        snapshot: &'s Snapshot,
+        recent: Option<&Recent>,
+        packets: impl ExactSizeIterator<Item = &'p [u8]>,
+    ) -> Self {
+        let recent = recent.filter(|recent| !recent.is_empty());
+        let zone_labels = snapshot.options().zone.label_count();
+        let mut lowered = [0; MAX_NAME_LEN];
+        let (mut services, mut places) = ([None; AT_ONCE], [None; AT_ONCE]);
+        let count = match packets.len() {
+            0..WORTH_IT => 0,
+            count => count.min(AT_ONCE),
+        };
+        let slots = services.iter_mut().zip(&mut places).take(count);
+        for ((service, place), packet) in slots.zip(packets) {
+            match asked(packet, zone_labels, recent.is_some(), &mut lowered) {
+                Some(Asked::Service(key, below)) => {
+                    let below = below.map(|label| snapshot.host_hash(label));
+                    *service = Some((snapshot.service_hash(key), below));
                 }
+                Some(Asked::Other(name, qtype)) => {
+                    *place = recent.map(|recent| recent.place(name, qtype));
+                }
+                None => {}
             }
-            None => {}
         }
+        if let Some(recent) = recent {
+            recent.warm(&places[..count]);
+        }
+        let index = snapshot.read_ahead(&services[..count]);
+        Self { index, places }
     }
-    snapshot.warm(&services[..service_count]);
-    if let Some(recent) = recent {
-        recent.warm(&answers[..answer_count]);
+
+    /// For the Nth of the batch.
+    pub fn nth(&self, n: usize) -> Ahead<'s> {
+        let found = self.index.get(n).zip(self.places.get(n));
+        found.map_or_else(Ahead::default, |(index, place)| Ahead {
+            index: *index,
+            place: *place,
+        })
     }
 }
 
