@@ -1,5 +1,5 @@
-//! Whatever bytes come in, and whatever was read ahead: the fast path gives the bytes of the plain one or declines, hickory-proto can read every
-//! reply, and no reply is longer than its client takes.
+//! Whatever bytes come in, whatever was read ahead and was asked before: the fast path gives the bytes of the plain one or
+//! declines, hickory-proto can read every reply, and no reply is longer than its client takes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/mod.rs"]
@@ -146,6 +146,12 @@ fn check(packet: &[u8], transport: Transport, rotation: usize) -> Result<(), Tes
     let answered = RUNTIME.block_on(ENGINE.answer(asked, &mut plain));
     let snapshot = ENGINE.snapshot();
     let mut view = ENGINE.view(&snapshot, None);
+    // Everything that a query can have is left over from this one.
+    let before = Asked {
+        packet: b"\0\x01\x01\x30\0\x01\0\0\0\0\0\x01\x09localhost\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\x80\0\0\0",
+        ..asked
+    };
+    view.answer_now(&before, Ahead::default(), now(), &mut [0; 1232]);
     let others: &[u8] =
         b"\0\0\0\0\0\x01\0\0\0\0\0\0\x03h-7\x05nginx\x07default\x03svc\x07cluster\x05local\0";
     let ahead = view.read_ahead([packet, others, packet, others].into_iter());

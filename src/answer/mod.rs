@@ -1,4 +1,4 @@
-//! The Kubernetes DNS rules: what one [`Snapshot`] says to a question. It knows names, records and flags, and neither
+//! The Kubernetes DNS rules: what one [`Snapshot`](crate::index::Snapshot) says to a question. It knows names, records and flags, and neither
 //! packets nor upstreams.
 //!
 //! ```text

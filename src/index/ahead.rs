@@ -35,7 +35,7 @@ impl<H> Below<H> {
 }
 
 /// What a question seems to be about: the hash of a service's two labels, and what is below them, a host by its label's hash.
-pub type Asked = (u64, Below<u64>);
+type Asked = (u64, Below<u64>);
 
 /// What was found for one question; perhaps nothing, perhaps somebody else's.
 #[derive(Clone, Copy, Debug, Default)]

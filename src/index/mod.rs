@@ -16,7 +16,7 @@ mod retired;
 mod snapshot;
 mod working;
 
-pub use ahead::{AT_ONCE, Ahead, Asked, Below, Lookup};
+pub use ahead::{AT_ONCE, Ahead, Below, Lookup};
 pub use follow::{Published, follow};
 pub use options::{EndpointNames, Options, Staleness, Ttl};
 pub use records::{Kind, ServicePort, ServiceRecords, Target};
