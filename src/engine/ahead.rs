@@ -21,9 +21,12 @@ pub struct Ahead<'s> {
     pub(super) place: Option<Place>,
 }
 
-/// The same for each of a batch.
+/// The same for each of a batch, if that was worth it.
 #[derive(Debug)]
-pub struct ReadAhead<'s> {
+pub struct ReadAhead<'s>(Option<Found<'s>>);
+
+#[derive(Debug)]
+struct Found<'s> {
     index: [index::Ahead<'s>; AT_ONCE],
     places: [Option<Place>; AT_ONCE],
 }
@@ -35,16 +38,31 @@ impl<'s> ReadAhead<'s> {
         recent: Option<&Recent>,
         packets: impl ExactSizeIterator<Item = &'p [u8]>,
     ) -> Self {
+        Self((packets.len() >= WORTH_IT).then(|| Found::of(snapshot, recent, packets)))
+    }
+
+    /// For the Nth of the batch.
+    pub fn nth(&self, n: usize) -> Ahead<'s> {
+        let found = self.0.as_ref().map(|found| Ahead {
+            index: found.index.get(n).copied().unwrap_or_default(),
+            place: found.places.get(n).copied().flatten(),
+        });
+        found.unwrap_or_default()
+    }
+}
+
+impl<'s> Found<'s> {
+    fn of<'p>(
+        snapshot: &'s Snapshot,
+        recent: Option<&Recent>,
+        packets: impl ExactSizeIterator<Item = &'p [u8]>,
+    ) -> Self {
         let recent = recent.filter(|recent| !recent.is_empty());
         let zone_labels = snapshot.options().zone.label_count();
         let mut lowered = [0; MAX_NAME_LEN];
         let (mut services, mut places) = ([None; AT_ONCE], [None; AT_ONCE]);
-        let count = match packets.len() {
-            0..WORTH_IT => 0,
-            count => count.min(AT_ONCE),
-        };
-        let slots = services.iter_mut().zip(&mut places).take(count);
-        for ((service, place), packet) in slots.zip(packets) {
+        let count = packets.len().min(AT_ONCE);
+        for ((service, place), packet) in services.iter_mut().zip(&mut places).zip(packets) {
             match asked(packet, zone_labels, recent.is_some(), &mut lowered) {
                 Some(Asked::Service(key, below)) => {
                     let below = below.map(|label| snapshot.host_hash(label));
@@ -61,15 +79,6 @@ impl<'s> ReadAhead<'s> {
         }
         let index = snapshot.read_ahead(&services[..count]);
         Self { index, places }
-    }
-
-    /// For the Nth of the batch.
-    pub fn nth(&self, n: usize) -> Ahead<'s> {
-        let found = self.index.get(n).zip(self.places.get(n));
-        found.map_or_else(Ahead::default, |(index, place)| Ahead {
-            index: *index,
-            place: *place,
-        })
     }
 }
 
