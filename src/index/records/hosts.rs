@@ -229,9 +229,9 @@ impl Hosts {
     }
 
     /// The same of the host that seems to have a label of this hash; says its number.
-    pub(in crate::index) fn touch_host(&self, hash: u64) -> usize {
-        let host = self.places.with(hash).next().unwrap_or_default();
-        black_box(self.hosts.get(host));
+    pub(in crate::index) fn touch_host(&self, hash: u64) -> Option<usize> {
+        let host = self.places.with(hash).next();
+        black_box(host.and_then(|host| self.hosts.get(host)));
         host
     }
 
