@@ -1,5 +1,5 @@
-//! The Kubernetes DNS rules: what one [`Snapshot`](crate::index::Snapshot) says to a question. It knows names, records and flags, and neither
-//! packets nor upstreams.
+//! The Kubernetes DNS rules: what one [`Snapshot`](crate::index::Snapshot) says to a question. It knows names, records and
+//! flags, and neither packets nor upstreams.
 //!
 //! ```text
 //! Question ─▶ hosts ─▶ special ─▶ cluster ─▶ reverse ─▶ Verdict ─▶ write ─▶ wire::Reply

@@ -105,7 +105,7 @@ impl<'s> Lookup<'s> {
     }
 
     /// As [`Snapshot::host`].
-    #[inline] // and the next two: what they give is too large for registers, and what was just written is waited for
+    #[inline] // as what it calls: what they give is too large for registers, and what was just written is waited for
     pub fn host(
         &self,
         service: &'s ServiceRecords,

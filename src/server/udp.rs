@@ -7,7 +7,7 @@ use super::{
     fragments,
 };
 use crate::{
-    engine::{self, Ahead, Asked, Now, Recent},
+    engine::{self, Asked, Now, Recent},
     metrics::Transport,
     wire::MAX_UDP_PAYLOAD,
 };
@@ -127,9 +127,10 @@ impl Worker {
     fn answer(&mut self, batch: &mut Batch, now: Instant) {
         let snapshot = self.shared.engine.snapshot();
         let mut view = (self.shared.engine).view(&snapshot, Some(&mut self.recent));
-        let (ahead, mut nth) = (view.read_ahead(batch.packets()), 0..);
+        let ahead = view.read_ahead(batch.packets());
+        let mut ahead = (0..).map(|nth| ahead.nth(nth));
         batch.answer_each(|ends, packet, out| {
-            let ahead = nth.next().map_or_else(Ahead::default, |nth| ahead.nth(nth));
+            let ahead = ahead.next().unwrap_or_default();
             if packet.len() > usize::from(MAX_UDP_PAYLOAD) {
                 self.shared.metrics.udp_oversized.inc();
                 return None;

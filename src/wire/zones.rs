@@ -14,14 +14,14 @@ pub struct Zones {
 impl Zones {
     /// The longest zone that `name` is or stands below: how many labels the zone has, and its number.
     pub fn longest(&self, name: &NameKey) -> Option<(usize, u16)> {
+        if self.numbers.is_empty() {
+            return None;
+        }
         let all = name.label_count();
         let number = |labels| {
             let start = name.label_start(all.checked_sub(labels)?)?;
             self.numbers.get(name.as_bytes().get(start..)?).copied()
         };
-        if self.numbers.is_empty() {
-            return None;
-        }
         let known = (1..=all).map_while(|labels| Some((labels, number(labels)?)));
         let all = iter::once((0, number(0).flatten())).chain(known);
         all.filter_map(|(labels, number)| Some((labels, number?)))
