@@ -247,7 +247,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
 
     fn reply<'o, 't>(
         &self,
-        query: &Query<'_>,
+        query: &Query<'t>,
         ede: Option<&'t Ede<'t>>,
         out: &'o mut [u8],
     ) -> Option<Reply<'o, 't>> {
