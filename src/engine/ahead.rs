@@ -13,13 +13,9 @@ const WORTH_IT: usize = 4;
 /// Labels of a name that are looked at; the longest search path stays well below.
 const MAX_LABELS: usize = 32;
 
-/// What was found for one query.
+/// What was found for one query, if something was looked for. It is read where it stands: a copy would be waited for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ahead<'s> {
-    pub(super) index: index::Ahead<'s>,
-    /// Where a recent answer would stand.
-    pub(super) place: Option<Place>,
-}
+pub struct Ahead<'a, 's>(Option<(&'a Found<'s>, usize)>);
 
 /// The same for each of a batch, if that was worth it.
 #[derive(Debug)]
@@ -42,12 +38,21 @@ impl<'s> ReadAhead<'s> {
     }
 
     /// For the Nth of the batch.
-    pub fn nth(&self, n: usize) -> Ahead<'s> {
-        let found = self.0.as_ref().map(|found| Ahead {
-            index: found.index.get(n).copied().unwrap_or_default(),
-            place: found.places.get(n).copied().flatten(),
-        });
-        found.unwrap_or_default()
+    pub fn nth(&self, n: usize) -> Ahead<'_, 's> {
+        Ahead(self.0.as_ref().map(|found| (found, n)))
+    }
+}
+
+impl<'s> Ahead<'_, 's> {
+    /// In the index.
+    pub(super) fn index(self) -> index::Ahead<'s> {
+        let found = self.0.and_then(|(found, n)| found.index.get(n));
+        found.copied().unwrap_or_default()
+    }
+
+    /// Where a recent answer would stand.
+    pub(super) fn place(self) -> Option<Place> {
+        self.0.and_then(|(found, n)| *found.places.get(n)?)
     }
 }
 

@@ -111,9 +111,9 @@ impl<'x, 'p> Exchange<'x, 'p> {
             && query.question.qclass == CLASS_CH
             && let Some(text) = self.engine.options.identity.text(&query.question)
         {
-            let mut reply = self.reply(query, None, out)?;
+            let mut reply = self.reply(query, None, out);
             identity::write(text, &mut reply);
-            return Done::new(reply.finish(), Origin::Local, Rcode::NoError as u8);
+            return Done::new(reply.finish()?, Origin::Local, Rcode::NoError as u8);
         }
         self.error(query, rcode, None, Origin::Local, out)
     }
@@ -125,14 +125,14 @@ impl<'x, 'p> Exchange<'x, 'p> {
         out: &mut [u8],
     ) -> Option<Done> {
         let name = answer.name(&query.question.name);
-        let mut reply = self.reply(query, answer.ede.as_ref(), out)?;
+        let mut reply = self.reply(query, answer.ede.as_ref(), out);
         answer::write(answer, &self.context(query, &name), &mut reply);
         let origin = if answer.is_local {
             Origin::Local
         } else {
             Origin::Cluster
         };
-        Done::new(reply.finish(), origin, answer.rcode as u8)
+        Done::new(reply.finish()?, origin, answer.rcode as u8)
     }
 
     /// What is said without asking anyone: what the cache holds, or a refusal. An alias's target is fetched and put behind
@@ -190,7 +190,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
             Ok(held) if self.is_too_little(&held) => self.failed(query, Failure::Truncated, out),
             Ok(held) => {
                 let ede = held.ede();
-                let mut reply = self.reply(query, ede.as_ref(), out)?;
+                let mut reply = self.reply(query, ede.as_ref(), out);
                 let rcode = chase::write(
                     answer,
                     &self.context(query, &question.name),
@@ -199,7 +199,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
                     now,
                     &mut reply,
                 )?;
-                Done::new(reply.finish(), origin(&held, Origin::Upstream), rcode)
+                Done::new(reply.finish()?, origin(&held, Origin::Upstream), rcode)
             }
             Err(failure) => self.failed(query, failure, out),
         }
@@ -240,9 +240,9 @@ impl<'x, 'p> Exchange<'x, 'p> {
         origin: Origin,
         out: &mut [u8],
     ) -> Option<Done> {
-        let mut reply = self.reply(query, ede, out)?;
+        let mut reply = self.reply(query, ede, out);
         reply.set_rcode(rcode);
-        Done::new(reply.finish(), origin, rcode as u8)
+        Done::new(reply.finish()?, origin, rcode as u8)
     }
 
     fn reply<'o, 't>(
@@ -250,7 +250,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
         query: &Query<'t>,
         ede: Option<&'t Ede<'t>>,
         out: &'o mut [u8],
-    ) -> Option<Reply<'o, 't>> {
+    ) -> Reply<'o, 't> {
         let (edns, limit) = (self.edns(query, ede), self.limit(query));
         Reply::new(query, edns, out, limit, self.plain)
     }

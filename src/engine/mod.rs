@@ -172,14 +172,14 @@ impl<'e, 'p> View<'e, 'p> {
     pub fn answer_now(
         &mut self,
         asked: &Asked<'p>,
-        ahead: Ahead<'e>,
+        ahead: Ahead<'_, 'e>,
         now: Instant,
         out: &mut [u8],
     ) -> Now {
         let exchange = Exchange {
             engine: self.engine,
-            snapshot: Lookup::new(self.snapshot, ahead.index),
-            place: ahead.place,
+            snapshot: Lookup::new(self.snapshot, ahead.index()),
+            place: ahead.place(),
             asked,
             plain: false,
         };

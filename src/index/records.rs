@@ -30,6 +30,8 @@ pub struct ServiceRecords {
     /// By [`KEY`], [`OWN_A`], [`OWN_AAAA`] and [`ALIAS`].
     own: Parts<4, OWN_ROOM>,
     kind: Kind,
+    /// Has the name anything to lead to? As kind and hosts say, but beside what is read anyway.
+    exists: bool,
     /// May there be endpoints that are not told of here?
     incomplete: bool,
     /// Most services have one.
@@ -136,8 +138,8 @@ impl ServiceRecords {
     }
 
     /// A headless service none of whose endpoints is ready has no name at all (specification 2.4.1).
-    pub fn exists(&self) -> bool {
-        !matches!(self.kind, Kind::Headless) || !self.hosts.is_empty()
+    pub const fn exists(&self) -> bool {
+        self.exists
     }
 
     /// A records of the service's name.

@@ -2,6 +2,7 @@
 //! worker does with it. It knows neither system calls nor DNS.
 
 use crate::wire::MAX_UDP_PAYLOAD;
+use smallvec::SmallVec;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -34,7 +35,7 @@ pub(super) trait Socket: Send + Sync {
     fn receive(&self, batch: &mut Batch) -> io::Result<()>;
 
     /// Sends replies without waiting, and says how many the kernel took; an error is about the first one.
-    fn send(&self, replies: &mut dyn Iterator<Item = (&Ends, &[u8])>) -> io::Result<usize>;
+    fn send(&self, replies: &[(&Ends, &[u8])]) -> io::Result<usize>;
 
     /// Ends receiving, now or soon, from any thread; what is queued is still delivered.
     fn stop_receiving(&self);
@@ -103,15 +104,13 @@ impl Batch {
     }
 
     /// The replies from the given one on.
-    pub(super) fn replies(&self, from: usize) -> impl Iterator<Item = (&Ends, &[u8])> {
-        self.replies
-            .iter()
-            .zip(&self.payloads)
-            .skip(from)
-            .filter_map(|((len, slot), payload)| {
-                let (ends, _) = self.received.get(*slot)?;
-                Some((ends, payload.get(..*len)?))
-            })
+    pub(super) fn replies(&self, from: usize) -> SmallVec<[(&Ends, &[u8]); SLOTS]> {
+        let replies = self.replies.iter().zip(&self.payloads).skip(from);
+        let replies = replies.filter_map(|((len, slot), payload)| {
+            let (ends, _) = self.received.get(*slot)?;
+            Some((ends, payload.get(..*len)?))
+        });
+        replies.collect()
     }
 
     /// Has `cut` make a reply shorter; says whether it did.
@@ -139,7 +138,7 @@ impl Batch {
 mod tests {
     use super::*;
     use crate::server::fallback;
-    use std::{iter, net::UdpSocket, thread};
+    use std::{net::UdpSocket, thread};
 
     /// Every kind of socket on this address, with a client's socket that knows it.
     fn sockets(bound: &str, asked: &str) -> Vec<(Box<dyn Socket>, UdpSocket)> {
@@ -235,7 +234,7 @@ mod tests {
                 out[..5].copy_from_slice(b"reply");
                 Some(5)
             });
-            assert_eq!(socket.send(&mut batch.replies(0)).unwrap(), 1);
+            assert_eq!(socket.send(&batch.replies(0)).unwrap(), 1);
             let mut reply = [0; 16];
             // A connected socket takes nothing from any other address.
             assert_eq!(client.recv(&mut reply).unwrap(), 5);
@@ -251,17 +250,8 @@ mod tests {
             };
             let nobody = ends("[::1]:9".parse().unwrap());
             let somebody = ends(client.local_addr().unwrap());
-            assert!(
-                socket
-                    .send(&mut iter::once((&nobody, b"x".as_slice())))
-                    .is_err()
-            );
-            assert_eq!(
-                socket
-                    .send(&mut iter::once((&somebody, b"y".as_slice())))
-                    .unwrap(),
-                1
-            );
+            assert!(socket.send(&[(&nobody, b"x")]).is_err());
+            assert_eq!(socket.send(&[(&somebody, b"y")]).unwrap(), 1);
             let mut reply = [0; 16];
             assert_eq!(client.recv(&mut reply).unwrap(), 1);
         }
@@ -284,9 +274,9 @@ mod tests {
             out[..1].copy_from_slice(packet);
             (packet != [2]).then_some(1)
         });
-        let replies: Vec<_> = batch.replies(0).collect();
-        assert_eq!(replies, [(&ends(1), [1].as_slice()), (&ends(3), &[3])]);
-        assert_eq!(batch.replies(1).count(), 1);
+        let expected = [(&ends(1), [1].as_slice()), (&ends(3), &[3])];
+        assert_eq!(batch.replies(0).as_slice(), expected);
+        assert_eq!(batch.replies(1).as_slice(), &expected[1..]);
     }
 
     #[cfg(target_os = "linux")]

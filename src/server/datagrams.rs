@@ -4,6 +4,7 @@ use super::{
     batch::{Batch, Ends, SLOTS, Socket},
     socket_for,
 };
+use smallvec::SmallVec;
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -66,8 +67,9 @@ impl Datagrams {
             client: self.server,
             local: unspecified_like(self.server.ip()),
         };
-        let mut packets = packets.map(|packet| (&ends, packet));
-        nothing_if_it_would_block(self.batched.send(&mut packets))
+        let packets = packets.take(Self::AT_ONCE).map(|packet| (&ends, packet));
+        let packets: SmallVec<[_; Self::AT_ONCE]> = packets.collect();
+        nothing_if_it_would_block(self.batched.send(&packets))
     }
 
     /// Gives what has come, up to [`Self::AT_ONCE`] datagrams, and says how many there were. An error may be about a datagram

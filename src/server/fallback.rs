@@ -64,8 +64,8 @@ impl Socket for Plain {
         }
     }
 
-    fn send(&self, replies: &mut dyn Iterator<Item = (&Ends, &[u8])>) -> io::Result<usize> {
-        let Some((ends, payload)) = replies.next() else {
+    fn send(&self, replies: &[(&Ends, &[u8])]) -> io::Result<usize> {
+        let Some((ends, payload)) = replies.first() else {
             return Ok(0);
         };
         loop {

@@ -149,7 +149,7 @@ impl Socket for Batched {
         Ok(())
     }
 
-    fn send(&self, replies: &mut dyn Iterator<Item = (&Ends, &[u8])>) -> io::Result<usize> {
+    fn send(&self, replies: &[(&Ends, &[u8])]) -> io::Result<usize> {
         let mut names = [[0_u8; NAME_BYTES]; SLOTS];
         let mut controls = [Control::EMPTY; SLOTS];
         let mut pieces = empty_pieces();

@@ -12,7 +12,7 @@ use crate::{
     wire::MAX_UDP_PAYLOAD,
 };
 use std::{
-    io, iter,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -158,7 +158,7 @@ impl Worker {
     fn send(&self, batch: &mut Batch) {
         let mut sent: usize = 0;
         while sent < batch.reply_count() {
-            let taken = self.socket.send(&mut batch.replies(sent));
+            let taken = self.socket.send(&batch.replies(sent));
             sent = sent.saturating_add(match taken {
                 Ok(count) => count.max(1),
                 Err(error)
@@ -201,7 +201,7 @@ async fn answer_later(shared: Arc<Shared>, waiting: Waiting) {
     let asked = asked(&waiting.packet, &waiting.ends, waiting.rotation);
     let mut len = shared.engine.answer(asked, &mut out).await;
     while let Some(reply) = len.and_then(|len| out.get_mut(..len)) {
-        let sent = (waiting.socket).send(&mut iter::once((&waiting.ends, &*reply)));
+        let sent = waiting.socket.send(&[(&waiting.ends, &*reply)]);
         let Err(error) = sent else { return };
         len = fragments::would_be(&error)
             .then(|| engine::truncate(reply))

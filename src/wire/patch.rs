@@ -51,7 +51,7 @@ impl Stored<'_> {
             None => self.message.len(),
         };
         (question_end == stored_end).then_some(())?;
-        let mut reply = Reply::new(query, edns, out, limit, false)?;
+        let mut reply = Reply::new(query, edns, out, limit, false);
         reply.set_upstream_rcode(self.rcode);
         // RFC 6840 §5.7: AD is for those who showed that they understand it.
         if self.authentic && (query.question.dnssec_ok || query.header.flags.has(Flags::AD)) {
@@ -63,7 +63,7 @@ impl Stored<'_> {
         for mark in self.marks {
             reply.copy(self.message, mark, self.ttls.of(mark));
         }
-        Some(reply.finish())
+        reply.finish()
     }
 }
 

@@ -66,7 +66,10 @@ pub struct Reply<'o, 't> {
     at: usize,
     /// Where records end at the latest; OPT's room lies behind it.
     limit: usize,
-    header: Header,
+    id: u16,
+    flags: Flags,
+    /// QDCOUNT, ANCOUNT, NSCOUNT and ARCOUNT, as they stand in the header: one number, since it is read as a whole.
+    counts: u64,
     /// The class of every record: the question's.
     class: u16,
     rcode: u8,
@@ -76,7 +79,7 @@ pub struct Reply<'o, 't> {
 }
 
 impl<'o, 't> Reply<'o, 't> {
-    /// Starts a reply to `query` in `out`, of at most `limit` octets with everything. `None` if not even the question fits. A `plain`
+    /// Starts a reply to `query` in `out`, of at most `limit` octets with everything; it has no end if not even the question fits. A `plain`
     /// one has address records written one at a time instead of copied in runs: the twin that the fast way must equal.
     #[inline] // a reply is made where it is written: it is too large to be handed over
     pub fn new(
@@ -85,29 +88,29 @@ impl<'o, 't> Reply<'o, 't> {
         out: &'o mut [u8],
         limit: usize,
         plain: bool,
-    ) -> Option<Self> {
+    ) -> Self {
         let opt = query.edns.map(|asked| (edns, asked.dnssec_ok));
         let reserved = if opt.is_some() { opt_len(&edns) } else { 0 };
-        let limit = limit.min(out.len()).checked_sub(reserved)?;
-        let at = HEADER_LEN.checked_add(query.question_wire.len())?;
-        let question = out.get_mut(HEADER_LEN..at).filter(|_| at <= limit)?;
-        question.copy_from_slice(query.question_wire);
-        Some(Self {
+        let limit = limit.min(out.len()).saturating_sub(reserved);
+        let mut at = HEADER_LEN.saturating_add(query.question_wire.len());
+        match out.get_mut(HEADER_LEN..at).filter(|_| at <= limit) {
+            Some(question) => question.copy_from_slice(query.question_wire),
+            None => at = HEADER_LEN,
+        }
+        Self {
             out,
             question: query.question_wire,
             at,
             limit,
-            header: Header {
-                id: query.header.id,
-                flags: query.header.flags.for_reply(),
-                counts: [1, 0, 0, 0],
-            },
+            id: query.header.id,
+            flags: query.header.flags.for_reply(),
+            counts: 1 << 48,
             class: query.question.qclass,
             rcode: Rcode::NoError as u8,
             opt,
-            full: false,
+            full: at == HEADER_LEN,
             plain,
-        })
+        }
     }
 
     /// Sets the response code.
@@ -122,7 +125,7 @@ impl<'o, 't> Reply<'o, 't> {
 
     /// Sets flags, such as [`Flags::AA`].
     pub const fn set_flags(&mut self, bits: u16) {
-        self.header.flags.0 |= bits;
+        self.flags.0 |= bits;
     }
 
     /// Appends one record, of the question's class, if it fits whole; `rdata` writes its RDATA. Says where the RDATA stands, for later
@@ -243,11 +246,13 @@ impl<'o, 't> Reply<'o, 't> {
         whole.then_some(())
     }
 
-    /// Closes the reply and says how long it is.
+    /// Closes the reply and says how long it is; `None` if there was no room for the question.
     #[inline] // or all of it would be copied once more
-    pub fn finish(mut self) -> usize {
-        self.close();
-        self.at
+    pub fn finish(mut self) -> Option<usize> {
+        (self.at > HEADER_LEN).then(|| {
+            self.close();
+            self.at
+        })
     }
 
     fn close(&mut self) {
@@ -258,8 +263,14 @@ impl<'o, 't> Reply<'o, 't> {
             debug_assert!(written.is_some(), "room for OPT was set aside");
             self.count(Section::Additional, usize::from(written.is_some()));
         }
-        self.header.flags.0 = self.header.flags.0 & !Flags::RCODE | u16::from(rcode & 0x0f);
-        self.header.write(self.out);
+        let flags = self.flags.0 & !Flags::RCODE | u16::from(rcode & 0x0f);
+        let front = u32::from(self.id) << 16 | u32::from(flags);
+        if let Some((at_front, rest)) = self.out.split_first_chunk_mut()
+            && let Some(counts) = rest.first_chunk_mut()
+        {
+            *at_front = front.to_be_bytes();
+            *counts = self.counts.to_be_bytes();
+        }
     }
 
     fn put_opt(&mut self, edns: &ReplyEdns<'_>, extended_rcode: u8, dnssec_ok: bool) -> Option<()> {
@@ -284,9 +295,9 @@ impl<'o, 't> Reply<'o, 't> {
     }
 
     fn count(&mut self, section: Section, records: usize) {
-        if let Some(count) = self.header.counts.get_mut(section as usize) {
-            *count = count.saturating_add(u16::try_from(records).unwrap_or(u16::MAX));
-        }
+        // A message has room for some thousands.
+        let shift = 48_usize.saturating_sub((section as usize).saturating_mul(16));
+        self.counts = self.counts.saturating_add((records as u64) << shift);
     }
 
     fn overflow(&mut self, section: Section) {
@@ -348,8 +359,8 @@ impl<'o, 't> Reply<'o, 't> {
     /// Writes octets again that were written before: those of the question from where it came, since a processor waits some 40
     /// cycles to read what it has just written in other pieces.
     fn put_again(&mut self, from: usize, len: usize) -> bool {
-        let asked = (from.checked_sub(HEADER_LEN))
-            .and_then(|from| self.question.get(from..)?.get(..len));
+        let asked =
+            (from.checked_sub(HEADER_LEN)).and_then(|from| self.question.get(from..)?.get(..len));
         if let Some(asked) = asked {
             return self.put(asked);
         }

@@ -33,6 +33,7 @@ pub(in crate::index) struct Slices<'m, S> {
 pub(in crate::index) fn unreadable(key: &[u8]) -> ServiceRecords {
     ServiceRecords {
         kind: Kind::Unreadable,
+        exists: true,
         ..Ready::default().into_records(key, 0, |_| 0)
     }
 }
@@ -72,6 +73,7 @@ pub(in crate::index) fn build<'m>(
             records.own = Parts::new([key, &[], &[], target]);
         }
     }
+    records.exists = true;
     records.ports = to_service(&service.ports);
     records
 }
@@ -188,6 +190,7 @@ impl<'m> Ready<'m> {
         ServiceRecords {
             own: Parts::new([key, &a, &aaaa, &[]]),
             kind: Kind::Headless,
+            exists: !hosts.is_empty(),
             ports: ports(self.offers, &self.named, self.slices, hosts.len()),
             hosts,
             unready: Labels::of(&self.unready),

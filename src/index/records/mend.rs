@@ -64,6 +64,7 @@ pub(in crate::index) fn mend<'m>(
     let records = ServiceRecords {
         own: before.own.clone(),
         kind: before.kind,
+        exists: true,
         incomplete: false,
         ports: before.ports.clone(),
         hosts,

@@ -35,10 +35,12 @@ impl Socket for Scripted {
         Ok(())
     }
 
-    fn send(&self, replies: &mut dyn Iterator<Item = (&Ends, &[u8])>) -> io::Result<usize> {
+    fn send(&self, replies: &[(&Ends, &[u8])]) -> io::Result<usize> {
         let takes = self.takes.lock().unwrap().pop_front();
         let takes = takes.unwrap_or(Ok(SLOTS))?;
-        let ids = replies.map(|(_, reply)| Header::read(reply).unwrap().id);
+        let ids = replies
+            .iter()
+            .map(|(_, reply)| Header::read(reply).unwrap().id);
         let taken: Vec<_> = ids.take(takes).collect();
         self.sent.lock().unwrap().extend(&taken);
         Ok(taken.len())
@@ -167,7 +169,7 @@ impl Socket for Panics {
         panic!("on purpose")
     }
 
-    fn send(&self, _: &mut dyn Iterator<Item = (&Ends, &[u8])>) -> io::Result<usize> {
+    fn send(&self, _: &[(&Ends, &[u8])]) -> io::Result<usize> {
         Ok(0)
     }
 
