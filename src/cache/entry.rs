@@ -7,8 +7,11 @@ use crate::{
         store::{Weigh, allocated},
         ttl,
     },
-    wire::{Ede, Flags, Mark, Query, Question, Rcode, ReplyEdns, Response, Stored, Ttls},
+    wire::{
+        Ede, Flags, HEADER_LEN, Mark, Query, Question, Rcode, ReplyEdns, Response, Stored, Ttls,
+    },
 };
+use smallvec::SmallVec;
 use std::{
     borrow::Borrow,
     hash::{Hash, Hasher},
@@ -28,9 +31,13 @@ const STALE_TTL: u32 = 30;
 /// An answer of an upstream, ready to be given to anyone who asks the same question.
 #[derive(Debug)]
 pub struct Entry {
-    key: Box<[u8]>,
-    message: Box<[u8]>,
-    marks: Box<[Mark]>,
+    /// The key, and behind it the octets of the records: what an answer reads stands together.
+    octets: Box<[u8]>,
+    key_len: u16,
+    /// Where in the message the records stood, behind header and question.
+    records_at: u16,
+    /// Most answers have one or two.
+    marks: SmallVec<[Mark; 2]>,
     ede: Option<Box<(u16, Box<[u8]>)>>,
     stored_at: Instant,
     /// Seconds from `stored_at`.
@@ -80,16 +87,17 @@ impl Entry {
         let lifetime = ttl::lifetime(&response, bounds);
         let flags = response.header.flags;
         let ede = response.opt.as_ref().and_then(|opt| opt.ede.clone());
-        let (message, marks) = response.into_parts();
         // What is good for no time was for those who waited (RFC 8767 §4).
         let kept_for = match lifetime.good_for {
             0 => 0,
             good_for => good_for.saturating_add(bounds.stale),
         };
+        let key = key.as_bytes();
         Self {
-            key: key.as_bytes().into(),
-            message: message.into(),
-            marks: marks.into(),
+            octets: [key, response.records()].concat().into(),
+            key_len: key.len() as u16,
+            records_at: (HEADER_LEN + response.question_wire().len()) as u16,
+            marks: response.marks().into(),
             ede: ede.map(|(code, text)| match text.len() {
                 0..=EDE_TEXT_MAX => Box::new((code, text)),
                 _ => Box::new((code, Box::default())),
@@ -164,27 +172,27 @@ impl Entry {
 
     /// What the cache has it under.
     pub fn key(&self) -> &[u8] {
-        &self.key
+        &self.octets[..self.key_len.into()]
+    }
+
+    fn records(&self) -> &[u8] {
+        &self.octets[self.key_len.into()..]
     }
 
     /// Is it the answer to this question on this route?
     pub(super) fn is_for(&self, question: &Question, route: u16) -> bool {
-        key::is_of(&self.key, question, route)
+        key::is_of(self.key(), question, route)
     }
 
     /// Reads this itself, for nothing but that it was read.
     pub(super) fn touch(&self) -> bool {
-        self.is_gone() ^ (self.key.len() == self.marks.len()) ^ self.ede.is_some()
+        self.is_gone() ^ (self.octets.len() == self.marks.len()) ^ self.ede.is_some()
     }
 
     /// The same of what it points to: one octet of each line of a processor's cache that a short answer takes.
-    pub(super) fn touch_content(&self) -> (u8, u8, Option<u16>) {
-        let lines = |octets: &[u8]| {
-            let lines = octets.iter().step_by(64).take(4).chain(octets.last());
-            lines.fold(0, |all, octet| all ^ octet)
-        };
-        let marks = self.marks.first().map(|mark| mark.start);
-        (lines(&self.key), lines(&self.message), marks)
+    pub(super) fn touch_content(&self) -> u8 {
+        let lines = self.octets.iter().step_by(64).take(4);
+        lines.chain(self.octets.last()).fold(0, |all, it| all ^ it)
     }
 
     fn swap_hits(&self, from: u8, to: u8) -> bool {
@@ -216,7 +224,7 @@ impl Entry {
 
     /// Length of its message in octets, without OPT.
     pub const fn message_len(&self) -> usize {
-        self.message.len()
+        self.octets.len() - self.key_len as usize + self.records_at as usize
     }
 
     /// Writes it as the reply to `query`, of at most `limit` octets, and says how long the reply is; `None` if the question
@@ -273,7 +281,8 @@ impl Entry {
         limit: usize,
     ) -> Option<usize> {
         let stored = Stored {
-            message: &self.message,
+            records: self.records(),
+            records_at: self.records_at.into(),
             marks: &self.marks,
             rcode: self.rcode,
             truncated: self.truncated,
@@ -303,9 +312,11 @@ impl Weigh for Arc<Entry> {
         let ede = self.ede.as_deref().map_or(0, |ede| {
             allocated(size_of_val(ede)) + allocated(ede.1.len())
         });
-        let marks = allocated(size_of_val(&*self.marks));
-        let octets = allocated(self.key.len()) + allocated(self.message.len());
-        allocated(COUNTED) + octets + marks + ede
+        let marks = match self.marks.spilled() {
+            true => allocated(self.marks.capacity() * size_of::<Mark>()),
+            false => 0,
+        };
+        allocated(COUNTED) + allocated(self.octets.len()) + marks + ede
     }
 
     fn leave(&self) {

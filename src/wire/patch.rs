@@ -6,9 +6,11 @@ use super::{Flags, HEADER_LEN, Mark, Query, Reply, ReplyEdns};
 /// A whole answer as it is stored, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Stored<'m> {
-    /// The message up to the end of its last record, without OPT.
-    pub message: &'m [u8],
-    /// Its records, one behind the other from the question on.
+    /// Its records, one behind the other, without OPT. Header and question are the query's.
+    pub records: &'m [u8],
+    /// Where in the message they stood.
+    pub records_at: usize,
+    /// What they are.
     pub marks: &'m [Mark],
     /// Its response code, 0..=15.
     pub rcode: u8,
@@ -46,11 +48,7 @@ impl Stored<'_> {
         limit: usize,
     ) -> Option<usize> {
         let question_end = HEADER_LEN.checked_add(query.question_wire.len())?;
-        let stored_end = match self.marks.first() {
-            Some(first) => usize::from(first.start),
-            None => self.message.len(),
-        };
-        (question_end == stored_end).then_some(())?;
+        (question_end == self.records_at).then_some(())?;
         let mut reply = Reply::new(query, edns, out, limit, false);
         reply.set_upstream_rcode(self.rcode);
         // RFC 6840 §5.7: AD is for those who showed that they understand it.
@@ -61,7 +59,7 @@ impl Stored<'_> {
             reply.set_flags(Flags::TC);
         }
         for mark in self.marks {
-            reply.copy(self.message, mark, self.ttls.of(mark));
+            reply.copy(self.records, mark, self.ttls.of(mark));
         }
         reply.finish()
     }
@@ -100,10 +98,10 @@ mod tests {
     use proptest::prelude::*;
 
     /// The plain twin: decoded, changed field by field, and cut to the records that the fast one says it had room for.
-    fn rebuilt(stored: &Stored<'_>, query: &Query<'_>, kept: usize) -> Message {
+    fn rebuilt(whole: &[u8], stored: &Stored<'_>, query: &Query<'_>, kept: usize) -> Message {
         let asked = Message::from_vec(&[&query_header(query)[..], query.question_wire].concat());
         let asked = asked.unwrap();
-        let mut message = Message::from_vec(stored.message).unwrap();
+        let mut message = Message::from_vec(whole).unwrap();
         message.metadata.id = asked.metadata.id;
         message.metadata.recursion_desired = asked.metadata.recursion_desired;
         message.metadata.checking_disabled = asked.metadata.checking_disabled;
@@ -208,9 +206,10 @@ mod tests {
             let bits = flag_bits & (Flags::RD | Flags::CD | Flags::AD);
             packet[2..4].copy_from_slice(&bits.to_be_bytes());
             let query = Query::parse(&packet).unwrap();
-            let (message, marks) = Response::parse(answer.to_vec().unwrap()).unwrap().into_parts();
-            let (message, marks) = (&message[..], &marks[..]);
-            let stored = Stored { message, marks, rcode, truncated, authentic, ttls };
+            let response = Response::parse(answer.to_vec().unwrap()).unwrap();
+            let (records, records_at) = (response.records(), 12 + response.question_wire().len());
+            let marks = response.marks();
+            let stored = Stored { records, records_at, marks, rcode, truncated, authentic, ttls };
 
             let mut out = [0; 1300];
             let written = stored.write(&query, ReplyEdns::default(), &mut out, limit);
@@ -226,13 +225,13 @@ mod tests {
             let kept = marks.iter().filter(|mark| usize::from(mark.end) <= room).count();
             // Records in a stored message lie at the offsets at which they are written, so the header's counts say what
             // is missing; hickory-proto would refuse to decode the stored message with counts that are too high.
-            let mut whole = message.to_vec();
+            let mut whole = response.message().to_vec();
             for section in [Section::Answer, Section::Authority, Section::Additional] {
                 let count = marks.iter().filter(|mark| mark.section == section).count();
                 let at = 4 + 2 * section as usize;
                 whole[at..at + 2].copy_from_slice(&u16::try_from(count).unwrap().to_be_bytes());
             }
-            let expected = rebuilt(&Stored { message: &whole, ..stored }, &query, kept);
+            let expected = rebuilt(&whole, &stored, &query, kept);
             prop_assert_eq!(Message::from_vec(written).unwrap(), expected);
         }
     }
@@ -246,10 +245,11 @@ mod tests {
     #[test]
     fn an_answer_to_another_question_is_not_written() {
         let response = b"\0\x07\x80\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01".to_vec();
-        let (message, marks) = Response::parse(response).unwrap().into_parts();
+        let response = Response::parse(response).unwrap();
         let stored = Stored {
-            message: &message,
-            marks: &marks,
+            records: response.records(),
+            records_at: 12 + response.question_wire().len(),
+            marks: response.marks(),
             rcode: 0,
             truncated: false,
             authentic: false,

@@ -66,9 +66,9 @@ pub struct Reply<'o, 't> {
     at: usize,
     /// Where records end at the latest; OPT's room lies behind it.
     limit: usize,
-    id: u16,
-    flags: Flags,
-    /// QDCOUNT, ANCOUNT, NSCOUNT and ARCOUNT, as they stand in the header: one number, since it is read as a whole.
+    /// ID and flags as they stand in the header: one number, as it is read as a whole.
+    front: u32,
+    /// The same of QDCOUNT, ANCOUNT, NSCOUNT and ARCOUNT.
     counts: u64,
     /// The class of every record: the question's.
     class: u16,
@@ -102,8 +102,7 @@ impl<'o, 't> Reply<'o, 't> {
             question: query.question_wire,
             at,
             limit,
-            id: query.header.id,
-            flags: query.header.flags.for_reply(),
+            front: u32::from(query.header.id) << 16 | u32::from(query.header.flags.for_reply().0),
             counts: 1 << 48,
             class: query.question.qclass,
             rcode: Rcode::NoError as u8,
@@ -124,8 +123,8 @@ impl<'o, 't> Reply<'o, 't> {
     }
 
     /// Sets flags, such as [`Flags::AA`].
-    pub const fn set_flags(&mut self, bits: u16) {
-        self.flags.0 |= bits;
+    pub fn set_flags(&mut self, bits: u16) {
+        self.front |= u32::from(bits);
     }
 
     /// Appends one record, of the question's class, if it fits whole; `rdata` writes its RDATA. Says where the RDATA stands, for later
@@ -221,14 +220,14 @@ impl<'o, 't> Reply<'o, 't> {
         }
     }
 
-    /// Appends a record of a stored message with the same question, if it fits whole, with this TTL in place of its own.
+    /// Appends a record of those of a stored message with the same question, if it fits whole, with this TTL in place of its own.
     /// Every record in front of it must have been copied, so that it comes to stand where it stood and pointers hold.
-    pub fn copy(&mut self, message: &[u8], mark: &Mark, ttl: u32) {
+    pub fn copy(&mut self, records: &[u8], mark: &Mark, ttl: u32) {
         if self.full {
             return;
         }
         let start = self.at;
-        if self.put_copy_of_record(message, mark, ttl).is_some() {
+        if self.put_copy_of_record(records, mark, ttl).is_some() {
             self.count(mark.section, 1);
         } else {
             self.at = start;
@@ -236,19 +235,20 @@ impl<'o, 't> Reply<'o, 't> {
         }
     }
 
-    fn put_copy_of_record(&mut self, message: &[u8], mark: &Mark, ttl: u32) -> Option<()> {
+    fn put_copy_of_record(&mut self, records: &[u8], mark: &Mark, ttl: u32) -> Option<()> {
         let [start, ttl_at, end] = [mark.start, mark.ttl_at, mark.end].map(usize::from);
         (start == self.at).then_some(())?;
+        let before = HEADER_LEN.checked_add(self.question.len())?;
+        let within = |at: usize| at.checked_sub(before);
         let rdlength_at = ttl_at.checked_add(4)?;
-        let whole = self.put(message.get(start..ttl_at)?)
+        let whole = self.put(records.get(within(start)?..within(ttl_at)?)?)
             && self.put(&ttl.to_be_bytes())
-            && self.put(message.get(rdlength_at..end)?);
+            && self.put(records.get(within(rdlength_at)?..within(end)?)?);
         whole.then_some(())
     }
 
-    /// Closes the reply and says how long it is; `None` if there was no room for the question.
-    #[inline] // or all of it would be copied once more
-    pub fn finish(mut self) -> Option<usize> {
+    /// Closes the reply, to which nothing can be added then, and says how long it is; `None` if there was no room for the question.
+    pub fn finish(&mut self) -> Option<usize> {
         (self.at > HEADER_LEN).then(|| {
             self.close();
             self.at
@@ -263,12 +263,11 @@ impl<'o, 't> Reply<'o, 't> {
             debug_assert!(written.is_some(), "room for OPT was set aside");
             self.count(Section::Additional, usize::from(written.is_some()));
         }
-        let flags = self.flags.0 & !Flags::RCODE | u16::from(rcode & 0x0f);
-        let front = u32::from(self.id) << 16 | u32::from(flags);
+        self.front = self.front & !u32::from(Flags::RCODE) | u32::from(rcode & 0x0f);
         if let Some((at_front, rest)) = self.out.split_first_chunk_mut()
             && let Some(counts) = rest.first_chunk_mut()
         {
-            *at_front = front.to_be_bytes();
+            *at_front = self.front.to_be_bytes();
             *counts = self.counts.to_be_bytes();
         }
     }

@@ -120,9 +120,9 @@ impl Response {
         &self.marks
     }
 
-    /// Gives away the message and the marks.
-    pub fn into_parts(self) -> (Vec<u8>, Vec<Mark>) {
-        (self.message, self.marks)
+    /// The octets of its records.
+    pub fn records(&self) -> &[u8] {
+        self.message.get(self.question_end..).unwrap_or_default()
     }
 
     /// How many aliases its answer section has.

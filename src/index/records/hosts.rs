@@ -7,6 +7,9 @@ use super::{labels, parts::Parts, places::Places};
 use crate::wire::{Addresses, encode_address};
 use std::{hint::black_box, net::IpAddr};
 
+/// So many octets of a run are read ahead for a host: an IPv4 address's record.
+const LEN: u32 = 16;
+
 /// The runs of [`Hosts::octets`].
 const LABELS: usize = 0;
 const A: usize = 1;
@@ -230,14 +233,14 @@ impl Hosts {
 
     /// The same of the host that seems to have a label of this hash; says its number.
     pub(in crate::index) fn touch_host(&self, hash: u64) -> Option<usize> {
-        let host = self.places.with(hash).next();
-        black_box(host.and_then(|host| self.hosts.get(host)));
-        host
+        let host = self.places.with(hash).next()?;
+        black_box([host, host + 1].map(|it| self.hosts.get(it).map(|it| it.0[LABELS])));
+        Some(host)
     }
 
-    /// The same of its label and of its address: what stands at either end of each.
-    pub(in crate::index) fn touch_records(&self, host: usize) -> [Option<u8>; 4] {
-        let [label, a] = [LABELS, A].map(|run| self.part(host, run));
-        [label.first(), label.last(), a.first(), a.last()].map(Option::<&u8>::copied)
+    /// The same of its label and of its address, as long as most are.
+    pub(in crate::index) fn touch_records(&self, host: usize) -> Option<[[u8; 2]; 2]> {
+        let Host(before) = self.hosts.get(host)?;
+        Some([LABELS, A].map(|run| self.octets.touch(run, before[run], LEN)))
     }
 }
