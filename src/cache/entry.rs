@@ -184,9 +184,10 @@ impl Entry {
         key::is_of(self.key(), question, route)
     }
 
-    /// Reads this itself, for nothing but that it was read.
-    pub(super) fn touch(&self) -> bool {
-        self.is_gone() ^ (self.octets.len() == self.marks.len()) ^ self.ede.is_some()
+    /// Reads this itself, for nothing but that it was read, wherever it stands in lines of a processor's cache.
+    pub(super) fn touch(&self) -> (Instant, usize, usize, bool) {
+        let (octets, marks) = (self.octets.len(), self.marks.len());
+        (self.stored_at, octets, marks, self.is_gone())
     }
 
     /// The same of what it points to: one octet of each line of a processor's cache that a short answer takes.

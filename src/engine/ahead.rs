@@ -34,7 +34,10 @@ impl<'s> ReadAhead<'s> {
         recent: Option<&Recent>,
         packets: impl ExactSizeIterator<Item = &'p [u8]>,
     ) -> Self {
-        Self((packets.len() >= WORTH_IT).then(|| Found::of(snapshot, recent, packets)))
+        if packets.len() < WORTH_IT {
+            return Self(None);
+        }
+        Self(Some(Found::of(snapshot, recent, packets)))
     }
 
     /// For the Nth of the batch.

@@ -154,8 +154,8 @@ impl<'x, 'p> Exchange<'x, 'p> {
         }
         let (forwarder, question) = (&self.engine.forward, &query.question);
         let recent = recent.map(|recent| (recent, self.place));
-        if let Some(held) = forwarder.held(question, route, recent, now) {
-            return Some(self.forwarded(query, &held, Origin::Cache, now, out));
+        if let Some(held) = &forwarder.held(question, route, recent, now) {
+            return Some(self.forwarded(query, held, Origin::Cache, now, out));
         }
         if !recursion_desired {
             // RFC 1035 §4.1.1: no recursion was desired, and there is no data of our own.

@@ -22,10 +22,10 @@ use parts::Parts;
 use smallvec::SmallVec;
 use std::net::IpAddr;
 
-/// The records of one service. Addresses are encoded already. In this order, as what most answers read stands in two lines of a
-/// processor's cache, one behind the other.
+/// The records of one service. Addresses are encoded already. In this order, and begun with a line of a processor's cache, so that an
+/// answer reads the first two lines for addresses of the service, three for its port, and four for its hosts.
 #[derive(Debug, PartialEq, Eq)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct ServiceRecords {
     /// By [`KEY`], [`OWN_A`], [`OWN_AAAA`] and [`ALIAS`].
     own: Parts<4, OWN_ROOM>,
