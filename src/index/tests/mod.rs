@@ -3,9 +3,13 @@
 mod follow;
 mod model;
 
-use super::*;
-use crate::model::{Endpoint, EndpointSlice, Port, Protocol, Service, ServiceKind, Unreadable};
-use crate::wire::NameKey;
+use super::{derive::wire_key, dirty::Touched, objects::AWAITING_SLICES, *};
+use crate::{
+    model::{
+        Endpoint, EndpointSlice, Label, Object, Port, Protocol, Service, ServiceKind, Unreadable,
+    },
+    wire::NameKey,
+};
 use std::net::IpAddr;
 
 pub(super) fn options() -> Options {
