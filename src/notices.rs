@@ -7,7 +7,7 @@ use notify::{
 };
 use std::{
     collections::HashSet,
-    mem,
+    fs, mem,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -26,6 +26,8 @@ const LONGEST_WRITE: Duration = Duration::from_secs(5);
 /// They are read again after this long without a notification: those for what a symbolic link leads to, and for a directory
 /// that was replaced, never come.
 const REREAD_INTERVAL: Duration = Duration::from_secs(60);
+/// How many symbolic links are followed, as the kernel does (path_resolution(7)).
+const LINKS_MAX: usize = 40;
 /// How many files that are being written are kept in mind.
 const MAX_WRITTEN: usize = 1_024;
 
@@ -59,6 +61,38 @@ impl Notices {
             Ok(watcher) => watcher.watch(path, RecursiveMode::NonRecursive),
             Err(error) => Err(mem::replace(error, notify::Error::generic("no watcher"))),
         }
+    }
+
+    /// Watches every directory in which this file, or a link on the way to it, may be replaced, as the links lead now; and the file
+    /// itself, which is written in place if it is mounted from elsewhere. What cannot be watched is still to be read every 60 s.
+    pub fn watch_file(&mut self, path: &Path) {
+        let mut path = path.to_owned();
+        let mut note = |path: &Path| {
+            if let Err(error) = self.watch(path) {
+                tracing::debug!(path = %path.display(), %error, "not watched");
+            }
+        };
+        for _ in 0..LINKS_MAX {
+            let directory = match path.parent() {
+                Some(parent) if parent != Path::new("") => parent,
+                _ => Path::new("."),
+            };
+            note(directory);
+            match fs::read_link(&path) {
+                Ok(target) => path = directory.join(target),
+                Err(_) => break,
+            }
+        }
+        note(&path);
+    }
+
+    /// Watches these files, each as [`Self::watch_file`] does.
+    pub fn of_files(paths: &[&Path]) -> Self {
+        let mut notices = Self::none();
+        for path in paths {
+            notices.watch_file(path);
+        }
+        notices
     }
 
     /// Waits until what is watched is to be read again.

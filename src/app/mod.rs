@@ -2,6 +2,7 @@
 //! drains and ends. What parts need from the world (clock, chance, environment, signals) enters here.
 
 pub mod bench;
+mod certificate;
 mod descriptors;
 mod netdev;
 mod options;
@@ -208,6 +209,13 @@ impl Bound {
             tasks.essential(
                 "resolv.conf",
                 system.follow(forward.clone(), metrics.forward.clone(), drain.clone()),
+            );
+        }
+        if let (Some(https), Some(tls)) = (&config.https, listeners.tls()) {
+            let (tls, metrics) = (tls.clone(), metrics.server.clone());
+            tasks.essential(
+                "https certificate",
+                certificate::follow(https.clone(), tls, metrics, drain.clone()),
             );
         }
         let find_loops = forward.clone().find_loops(drain.clone());

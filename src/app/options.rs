@@ -1,5 +1,6 @@
 //! The configuration as each part wants to be told of it.
 
+use super::certificate;
 use crate::{
     answer::{self, Hosts},
     cache::Bounds,
@@ -7,7 +8,7 @@ use crate::{
     engine::{self, Identity},
     forward::{self, Limits, Roots, Server, ZoneRoute},
     index, model,
-    server::{self, Https, Tls, TlsError},
+    server::{self, Https},
 };
 use anyhow::Context as _;
 use std::{
@@ -127,27 +128,15 @@ pub(super) fn server(config: &Config) -> server::Options {
 
 /// DNS over HTTPS, if it is configured; reads its two files.
 pub(super) fn https(config: &Config) -> anyhow::Result<Option<Https>> {
-    let Some(https) = &config.https else {
-        return Ok(None);
-    };
-    let certificate = format!("https.certificate {}", https.certificate.display());
-    let key = format!("https.key {}", https.key.display());
-    let tls = Tls::from_pem(
-        &fs::read(&https.certificate).with_context(|| certificate.clone())?,
-        &fs::read(&https.key).with_context(|| key.clone())?,
-    );
-    let tls = tls.map_err(|error| {
-        let file = match error {
-            TlsError::Certificate(_) => certificate,
-            TlsError::Key(_) | TlsError::Pair => key,
-        };
-        anyhow::Error::new(error).context(file)
-    })?;
-    Ok(Some(Https {
-        listen: https.listen.clone(),
-        tls,
-        path: https.path.clone(),
-    }))
+    let https = config.https.as_ref();
+    let https = https.map(|https| {
+        Ok(Https {
+            listen: https.listen.clone(),
+            tls: certificate::read(https)?,
+            path: https.path.clone(),
+        })
+    });
+    https.transpose()
 }
 
 /// Who may certify upstreams, if one has to be certified; reads the file, or those of the system.

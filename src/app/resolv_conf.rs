@@ -17,8 +17,6 @@ use std::{
 
 /// What is read of the file. A longer one is cut here, and is none that a resolver has use for.
 const READ_MAX: u64 = 64 << 10;
-/// How many symbolic links are followed, as the kernel does (path_resolution(7)).
-const LINKS_MAX: usize = 40;
 
 /// The file, and what was made of its last version.
 #[derive(Debug)]
@@ -60,7 +58,8 @@ impl SystemUpstreams {
             loop {
                 let path = self.path.clone();
                 // Watched anew each time, for where the links lead now, and read after that: nothing is missed between.
-                let reading = tokio::task::spawn_blocking(move || (watch(&path), read(&path)));
+                let reading =
+                    tokio::task::spawn_blocking(move || (Notices::of_files(&[&path]), read(&path)));
                 let Ok((notices, read)) = reading.await else {
                     return; // The runtime ends.
                 };
@@ -124,31 +123,6 @@ fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(READ_MAX).read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// Notifications of every directory in which the file, or a link on the way to it, may be replaced; and of the file itself,
-/// which is written in place if it is mounted from elsewhere.
-fn watch(path: &Path) -> Notices {
-    let (mut notices, mut path) = (Notices::none(), path.to_owned());
-    let mut note = |path: &Path| {
-        // Without a notification there is still the reading now and then.
-        if let Err(error) = notices.watch(path) {
-            tracing::debug!(path = %path.display(), %error, "not watched");
-        }
-    };
-    for _ in 0..LINKS_MAX {
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        note(directory);
-        match fs::read_link(&path) {
-            Ok(target) => path = directory.join(target),
-            Err(_) => break,
-        }
-    }
-    note(&path);
-    notices
 }
 
 /// Would a question sent to this address come back to a listener?

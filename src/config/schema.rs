@@ -208,13 +208,13 @@ fn https(https: &mut Section<'_>) -> Option<Https> {
         "certificate",
         Or("null", Path),
         None,
-        "A file of PEM certificates, the server's own first. Read at the start.",
+        "A file of PEM certificates, the server's own first. Followed as it changes; while a version cannot be served, the former one is.",
     );
     let key = https.key(
         "key",
         Or("null", Path),
         None,
-        "A file with the certificate's key in PEM, without a passphrase. Read at the start.",
+        "A file with the certificate's key in PEM, without a passphrase. Followed likewise.",
     );
     let path = https.key(
         "path",

@@ -1,7 +1,8 @@
 //! What the listeners count beside the queries themselves: connections, and what the sockets lost.
 
+use super::forward::counters;
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
 
@@ -61,6 +62,7 @@ pub struct Server {
     pub udp_receive_errors: Counter,
     refused: [Counter; 2],
     closed: [Counter; 7],
+    certificates: [Counter; 2],
 }
 
 impl Server {
@@ -98,19 +100,15 @@ impl Server {
             "udp_receive_errors",
             "Failures to receive from a UDP socket",
         );
-        let family = Family::<[(&str, &str); 1], Counter>::default();
-        let refused = REFUSED.map(|why| family.get_or_create_owned(&[("reason", why)]));
-        registry.register(
-            "tcp_refused_connections",
+        let refused = counters(
+            registry,
+            ("tcp_refused_connections", "reason", REFUSED),
             "TCP connections closed at once, by the limit they met",
-            family,
         );
-        let family = Family::<[(&str, &str); 1], Counter>::default();
-        let closed = CLOSED.map(|why| family.get_or_create_owned(&[("reason", why)]));
-        registry.register(
-            "tcp_closed_connections",
+        let closed = counters(
+            registry,
+            ("tcp_closed_connections", "reason", CLOSED),
             "TCP connections that ended, by reason",
-            family,
         );
         Self {
             tcp_connections,
@@ -121,12 +119,26 @@ impl Server {
             udp_receive_errors,
             refused,
             closed,
+            certificates: counters(
+                registry,
+                (
+                    "https_certificate_changes",
+                    "outcome",
+                    ["unusable", "taken"],
+                ),
+                "Versions of the certificate of DNS over HTTPS after the one at the start, by whether they can be served",
+            ),
         }
     }
 
     /// Connections refused for this reason.
     pub fn refused(&self, why: Refused) -> &Counter {
         &self.refused[why as usize]
+    }
+
+    /// Counts a new version of the certificate.
+    pub fn certificate(&self, usable: bool) {
+        self.certificates[usize::from(usable)].inc();
     }
 
     /// Connections ended for this reason.

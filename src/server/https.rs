@@ -23,7 +23,6 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 
 /// The handshake's round trips, over a bad path too; nothing of it can be answered.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
@@ -54,7 +53,7 @@ pub struct Https {
 /// What the connections of all listeners share.
 pub(super) struct Endpoint {
     shared: Arc<Shared>,
-    acceptor: TlsAcceptor,
+    tls: Tls,
     path: String,
     /// Clients set the ID to 0 so that answers can be cached (RFC 8484 §4.1); so the requests are counted.
     rotation: AtomicUsize,
@@ -91,7 +90,7 @@ impl Endpoint {
     pub(super) fn new(tls: Tls, path: String, shared: Arc<Shared>, tasks: Tasks) -> Self {
         Self {
             shared,
-            acceptor: tls.acceptor(b"h2"),
+            tls,
             path,
             rotation: AtomicUsize::new(0),
             streams: Streams(tasks),
@@ -120,7 +119,7 @@ impl Endpoint {
             return Closed::Broken;
         };
         let local = local.ip();
-        let handshake = timeout(HANDSHAKE_WITHIN, self.acceptor.accept(stream));
+        let handshake = timeout(HANDSHAKE_WITHIN, self.tls.acceptor().accept(stream));
         let stream = tokio::select! {
             () = admitted.evicted() => return Closed::Evicted,
             () = drain.cancelled() => return Closed::Drained,

@@ -1,6 +1,6 @@
 //! Binding: a TCP and the UDP sockets on one port for each address, or a text that says what stands in the way.
 
-use super::{Https, Inherited, Options};
+use super::{Https, Inherited, Options, Tls};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     fmt, io,
@@ -128,6 +128,11 @@ impl Listeners {
     /// The addresses of DNS over HTTPS, likewise.
     pub fn https_addrs(&self) -> &[SocketAddr] {
         self.https.as_ref().map_or(&[], |(https, _)| &https.listen)
+    }
+
+    /// What DNS over HTTPS is served with.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.https.as_ref().map(|(https, _)| &https.tls)
     }
 
     /// The addresses in the order given, with the ports that were taken.

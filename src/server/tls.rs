@@ -1,5 +1,7 @@
-//! The server's side of TLS: a certificate and its key, made of PEM texts, and what is offered with them. It opens no file.
+//! The server's side of TLS: a certificate and its key, made of PEM texts, which others may take the place of, and what is offered with
+//! them. It opens no file.
 
+use arc_swap::ArcSwap;
 use std::{fmt, sync::Arc};
 use tokio_rustls::{
     TlsAcceptor,
@@ -13,9 +15,17 @@ use tokio_rustls::{
     },
 };
 
-/// What the server proves who it is with.
+/// What the server proves who it is with, to all connections that begin from now on.
 #[derive(Clone)]
-pub struct Tls(ServerConfig);
+pub struct Tls(Arc<ArcSwap<Proof>>);
+
+struct Proof {
+    chain: Vec<CertificateDer<'static>>,
+    config: Arc<ServerConfig>,
+}
+
+/// The protocol that is spoken inside (RFC 7301); clients that name none may go on.
+const PROTOCOL: &[u8] = b"h2";
 
 /// Why a certificate and a key cannot be served.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,19 +57,34 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| unusable(&error))?
             .with_no_client_auth()
-            .with_single_cert(chain, key);
+            .with_single_cert(chain.clone(), key);
         match config {
-            Ok(config) => Ok(Self(config)),
+            Ok(mut config) => {
+                config.alpn_protocols = vec![PROTOCOL.to_vec()];
+                let config = Arc::new(config);
+                Ok(Self(Arc::new(ArcSwap::from_pointee(Proof {
+                    chain,
+                    config,
+                }))))
+            }
             Err(rustls::Error::InconsistentKeys(_)) => Err(TlsError::Pair),
             Err(rustls::Error::General(reason)) => Err(TlsError::Key(reason)),
             Err(error) => Err(unusable(&error)),
         }
     }
 
-    /// Takes connections that speak this protocol (RFC 7301); clients that name none may go on.
-    pub(super) fn acceptor(mut self, protocol: &[u8]) -> TlsAcceptor {
-        self.0.alpn_protocols = vec![protocol.to_vec()];
-        Arc::new(self.0).into()
+    /// Another certificate, or chain of them, takes the place of this one, wherever it is served; says whether it is another.
+    pub fn replace(&self, by: &Self) -> bool {
+        let by = by.0.load_full();
+        let differs = self.0.load().chain != by.chain;
+        if differs {
+            self.0.store(by);
+        }
+        differs
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.0.load().config).into()
     }
 }
 

@@ -9,6 +9,7 @@
 #[path = "../support/api_server.rs"]
 mod api_server;
 mod asking;
+mod certificate;
 mod crowd;
 mod demo;
 mod ending;

@@ -19,6 +19,8 @@ pub(crate) const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/demo"
 pub(crate) struct Running {
     pub(crate) dns: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// Where DNS over HTTPS is answered first, if anywhere.
+    pub(crate) https: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<anyhow::Result<()>>,
 }
@@ -64,12 +66,14 @@ impl Running {
     pub(crate) async fn at(config: Config, inherited: Inherited) -> Self {
         let bound = Box::pin(Bound::at(config, inherited)).await.unwrap();
         let (dns, admin) = (bound.addresses()[0], bound.admin_address().unwrap());
+        let https = bound.https_addresses().first().copied();
         let (stop, stopped) = oneshot::channel();
         let run = bound.run(async { drop(stopped.await) });
         let ended = Tasks::new().0.brief(run);
         Self {
             dns,
             admin,
+            https,
             stop,
             ended,
         }
