@@ -34,6 +34,7 @@ impl<'s> ReadAhead<'s> {
         recent: Option<&Recent>,
         packets: impl ExactSizeIterator<Item = &'p [u8]>,
     ) -> Self {
+        // Not by a closure: 3 KiB of what it gives, be it nothing, would be copied.
         if packets.len() < WORTH_IT {
             return Self(None);
         }
