@@ -129,6 +129,8 @@ impl Connection {
         let now = Instant::now();
         let (mut idle_since, mut message_since, mut write_since) = (Some(now), None, now);
         let mut timer = pin!(sleep_until(now));
+        // Made once: each that is begun to be waited for takes its place in a list of all who wait.
+        let (mut drained, mut evicted) = (pin!(drain.cancelled()), pin!(admitted.evicted()));
         loop {
             let now = Instant::now();
             let before = self.input.len();
@@ -193,7 +195,7 @@ impl Connection {
             // In this order: what makes room comes first, and what the client has sent comes before the drain.
             tokio::select! {
                 biased;
-                () = admitted.evicted() => return Closed::Evicted,
+                () = evicted.as_mut() => return Closed::Evicted,
                 taken = writer.write(writing.get(written..).unwrap_or_default()), if !writing.is_empty() => match taken {
                     Ok(0) | Err(_) => return Closed::Broken,
                     Ok(count) => written = written.saturating_add(count),
@@ -203,7 +205,7 @@ impl Connection {
                         put_message(&mut self.output, &reply);
                     }
                 }
-                Ok(permit) = Arc::clone(&permits).acquire_owned(), if input == Input::Permit => {
+                Ok(permit) = async { Arc::clone(&permits).acquire_owned().await }, if input == Input::Permit => {
                     self.permit = Some(permit);
                 }
                 read = reader.read_buf(&mut self.input), if reading => match read {
@@ -211,7 +213,7 @@ impl Connection {
                     Ok(0) => last_message = Some(Closed::Finished),
                     Ok(_) => {}
                 },
-                () = drain.cancelled(), if drain_since.is_none() => drain_since = Some(Instant::now()),
+                () = drained.as_mut(), if drain_since.is_none() => drain_since = Some(Instant::now()),
                 () = timer.as_mut(), if deadline.is_some() => {
                     return deadline.map_or(Closed::Idle, |(_, closed)| closed);
                 }
