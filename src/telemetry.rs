@@ -27,8 +27,9 @@ pub enum Error {
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// The Kubernetes client logs every request that fails as an error; the feed, which knows what follows from it, says so once.
-const SAID_BY_THE_FEED: &str = "kube_client=off";
+/// Libraries whose users here say what there is to say: the Kubernetes client logs every request that fails as an error, where the feed knows
+/// what follows from it and says so once; notify, of every file that is replaced, that its watch cannot be removed.
+const SAID_BY_THEIR_USERS: &str = "kube_client=off,notify=off";
 
 /// Reads a filter in tracing's syntax. A single word must be a level: tracing takes a misspelt one for the name of a target,
 /// and logs nothing.
@@ -42,7 +43,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, Error> {
         return Err(invalid());
     }
     // What is written in the filter comes last, and wins.
-    let text = format!("{SAID_BY_THE_FEED},{text}");
+    let text = format!("{SAID_BY_THEIR_USERS},{text}");
     EnvFilter::builder().parse(text).map_err(|_| invalid())
 }
 
@@ -67,11 +68,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kubernetes_client_is_silent_unless_it_is_asked_for() {
+    fn libraries_are_silent_unless_they_are_asked_for() {
         let silent = filter("info").unwrap().to_string();
-        assert_eq!(silent, "kube_client=off,info");
+        assert_eq!(silent, "kube_client=off,notify=off,info");
         let asked_for = filter("info,kube_client=warn").unwrap().to_string();
-        assert_eq!(asked_for, "kube_client=warn,info");
+        assert_eq!(asked_for, "kube_client=warn,notify=off,info");
     }
 
     #[test]
