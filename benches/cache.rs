@@ -33,7 +33,7 @@ fn entry(name: &str, now: Instant) -> Arc<Entry> {
     message.extend(b"\0\x01\0\x01\xc0\x0c\0\x01\0\x01\0\0\x0e\x10\0\x04\xc0\0\x02\x01");
     let response = Response::parse(message).unwrap();
     let key = Key::new(&question(name), 0);
-    Arc::new(Entry::new(&key, response, Bounds::default(), false, now))
+    Arc::new(Entry::new(&key, &response, Bounds::default(), false, now))
 }
 
 fn cache(criterion: &mut Criterion) {

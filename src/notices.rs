@@ -65,7 +65,7 @@ impl Notices {
 
     /// Watches every directory in which this file, or a link on the way to it, may be replaced, as the links lead now; and the file
     /// itself, which is written in place if it is mounted from elsewhere. What cannot be watched is still to be read every 60 s.
-    pub fn watch_file(&mut self, path: &Path) {
+    fn watch_file(&mut self, path: &Path) {
         let mut path = path.to_owned();
         let mut note = |path: &Path| {
             if let Err(error) = self.watch(path) {
@@ -86,18 +86,33 @@ impl Notices {
         note(&path);
     }
 
-    /// Watches these files, each as [`Self::watch_file`] does.
-    pub fn of_files(paths: &[&Path]) -> Self {
-        let mut notices = Self::none();
-        for path in paths {
-            notices.watch_file(path);
-        }
-        notices
-    }
-
     /// Waits until what is watched is to be read again.
     pub async fn next(&self) {
         self.shared.next().await;
+    }
+}
+
+/// Has `read` read these files, now and whenever they may be others, and gives what it read to `take`. It ends with the runtime.
+pub async fn follow<T: Send + 'static>(
+    paths: Vec<PathBuf>,
+    read: impl Fn() -> T + Clone + Send + 'static,
+    mut take: impl FnMut(T),
+) {
+    loop {
+        let (paths, read) = (paths.clone(), read.clone());
+        // Watched anew each time, for where the links lead now, and read after that: nothing is missed between.
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut notices = Notices::none();
+            for path in &paths {
+                notices.watch_file(path);
+            }
+            (notices, read())
+        });
+        let Ok((notices, read)) = reading.await else {
+            return;
+        };
+        take(read);
+        notices.next().await;
     }
 }
 

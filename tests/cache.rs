@@ -93,7 +93,7 @@ fn entry(name: &str, answer: Answer, now: Instant) -> Arc<Entry> {
     let response = Response::parse(message).unwrap();
     Arc::new(Entry::new(
         &key(name),
-        response,
+        &response,
         Bounds::default(),
         false,
         now,

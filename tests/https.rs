@@ -33,7 +33,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use std::{convert::Infallible, fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use support::{
-    engine, objects,
+    engine, objects, tls,
     upstream::{Act, FakeUpstream},
 };
 use tempfile::TempDir;
@@ -44,11 +44,7 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
-    rustls::{
-        ClientConfig, RootCertStore,
-        crypto::ring,
-        pki_types::{CertificateDer, pem::PemObject as _},
-    },
+    rustls::pki_types::{CertificateDer, pem::PemObject as _},
 };
 
 /// Gives up on what was lost, so that the test fails and does not hang.
@@ -126,14 +122,8 @@ async fn serve(objects: &[Object], options: Options) -> Server {
 impl Server {
     /// A connection of HTTP/2, or none if the server takes none.
     async fn try_connect(&mut self) -> Option<Client> {
-        let mut roots = RootCertStore::empty();
         let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
-        roots.add(certificate.unwrap()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = tls::trusting(certificate.unwrap());
         config.alpn_protocols = vec![b"h2".to_vec()];
         let stream = TcpStream::connect(self.https).await.unwrap();
         stream.set_nodelay(true).unwrap(); // header and body are two writes

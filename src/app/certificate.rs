@@ -4,15 +4,13 @@
 use crate::{
     config,
     lifecycle::Drain,
-    metrics,
-    notices::Notices,
+    metrics, notices,
     server::{Tls, TlsError},
 };
 use anyhow::Context as _;
 use std::{
     fs::File,
     io::{self, Read as _},
-    mem,
     path::Path,
 };
 
@@ -39,36 +37,29 @@ pub(super) fn read(https: &config::Https) -> anyhow::Result<Tls> {
 /// Has every version to come served from then on, until the drain. While there is none that can be, the one before is.
 pub(super) async fn follow(https: config::Https, tls: Tls, metrics: metrics::Server, drain: Drain) {
     let mut last_error = None;
-    let follow = async {
-        loop {
-            let files = https.clone();
-            // Watched anew each time, for where the links lead now, and read after that: nothing is missed between.
-            let reading = tokio::task::spawn_blocking(move || {
-                let notices = Notices::of_files(&[&files.certificate, &files.key]);
-                (notices, read(&files))
-            });
-            let Ok((notices, read)) = reading.await else {
-                return; // The runtime ends.
-            };
-            let error = read.as_ref().err().map(|error| format!("{error:#}"));
-            let is_new = mem::replace(&mut last_error, error.clone()) != error;
-            match (read, error) {
-                (Ok(new), _) if tls.replace(&new) => {
-                    tracing::info!(
-                        "{}: another certificate is served from now on",
-                        https.certificate.display()
-                    );
-                    metrics.certificate(true);
-                }
-                (Err(_), Some(error)) if is_new => {
-                    tracing::warn!("{error}; the former certificate stays");
-                    metrics.certificate(false);
-                }
-                _ => {}
+    let take = |read: anyhow::Result<Tls>| match read {
+        Ok(new) => {
+            last_error = None;
+            if tls.replace(&new) {
+                tracing::info!(
+                    "{}: another certificate is served from now on",
+                    https.certificate.display()
+                );
+                metrics.certificate(true);
             }
-            notices.next().await;
+        }
+        Err(error) => {
+            let error = format!("{error:#}");
+            if last_error.as_ref() != Some(&error) {
+                tracing::warn!("{error}; the former certificate stays");
+                metrics.certificate(false);
+            }
+            last_error = Some(error);
         }
     };
+    let files = https.clone();
+    let paths = vec![https.certificate.clone(), https.key.clone()];
+    let follow = notices::follow(paths, move || read(&files), take);
     drain.run_until_cancelled(follow).await;
 }
 

@@ -4,8 +4,7 @@
 use crate::{
     forward::{Forwarder, ResolvConf, Server},
     lifecycle::Drain,
-    metrics,
-    notices::Notices,
+    metrics, notices,
 };
 use std::{
     fs::{self, File},
@@ -54,22 +53,14 @@ impl SystemUpstreams {
         metrics: metrics::Forward,
         drain: Drain,
     ) {
-        let follow = async {
-            loop {
-                let path = self.path.clone();
-                // Watched anew each time, for where the links lead now, and read after that: nothing is missed between.
-                let reading =
-                    tokio::task::spawn_blocking(move || (Notices::of_files(&[&path]), read(&path)));
-                let Ok((notices, read)) = reading.await else {
-                    return; // The runtime ends.
-                };
-                if let Some(usable) = self.take(read) {
-                    metrics.resolv_conf(usable);
-                    forward.replace_upstreams(&self.servers);
-                }
-                notices.next().await;
+        let path = self.path.clone();
+        let take = |read| {
+            if let Some(usable) = self.take(read) {
+                metrics.resolv_conf(usable);
+                forward.replace_upstreams(&self.servers);
             }
         };
+        let follow = notices::follow(vec![path.clone()], move || read(&path), take);
         drain.run_until_cancelled(follow).await;
     }
 

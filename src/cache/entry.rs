@@ -7,9 +7,7 @@ use crate::{
         store::{Weigh, allocated},
         ttl,
     },
-    wire::{
-        Ede, Flags, HEADER_LEN, Mark, Query, Question, Rcode, ReplyEdns, Response, Stored, Ttls,
-    },
+    wire::{Ede, Flags, Mark, Query, Question, Rcode, ReplyEdns, Response, Stored, Ttls},
 };
 use smallvec::SmallVec;
 use std::{
@@ -79,12 +77,12 @@ impl Entry {
     /// four bits of the response code are kept: the others speak about the sender's own OPT.
     pub fn new(
         key: &Key,
-        response: Response,
+        response: &Response,
         bounds: Bounds,
         trust_ad: bool,
         now: Instant,
     ) -> Self {
-        let lifetime = ttl::lifetime(&response, bounds);
+        let lifetime = ttl::lifetime(response, bounds);
         let flags = response.header.flags;
         let ede = response.opt.as_ref().and_then(|opt| opt.ede.clone());
         // What is good for no time was for those who waited (RFC 8767 §4).
@@ -96,7 +94,7 @@ impl Entry {
         Self {
             octets: [key, response.records()].concat().into(),
             key_len: key.len() as u16,
-            records_at: (HEADER_LEN + response.question_wire().len()) as u16,
+            records_at: response.records_at() as u16,
             marks: response.marks().into(),
             ede: ede.map(|(code, text)| match text.len() {
                 0..=EDE_TEXT_MAX => Box::new((code, text)),
@@ -383,7 +381,7 @@ mod tests {
     fn ttls_age_by_whole_seconds_and_the_spelling_is_the_askers() {
         let lines = ["www.x. 60 IN CNAME a.x.", "a.x. 20 IN A 192.0.2.1"];
         let response = response("www.x. A", 0, [&lines, &[], &[]]);
-        let entry = Entry::new(&key("a"), response, Bounds::default(), false, *NOW);
+        let entry = Entry::new(&key("a"), &response, Bounds::default(), false, *NOW);
         assert_eq!(entry.times(*NOW).good_for, Duration::from_secs(20));
         let reply = written(
             &entry,
@@ -399,7 +397,7 @@ mod tests {
     #[test]
     fn an_entry_is_current_until_its_time_and_not_at_it() {
         let response = response("a. A", 0, [&["a. 5 IN A 192.0.2.1"], &[], &[]]);
-        let entry = Entry::new(&key("a"), response, Bounds::default(), false, *NOW);
+        let entry = Entry::new(&key("a"), &response, Bounds::default(), false, *NOW);
         assert!(entry.is_current(*NOW + Duration::from_millis(4999)));
         assert!(!entry.is_current(*NOW + Duration::from_secs(5)));
     }
@@ -413,7 +411,7 @@ mod tests {
             (true, false, false),
             (false, true, false),
         ] {
-            let entry = Entry::new(&key("a"), answer.clone(), Bounds::default(), trust_ad, *NOW);
+            let entry = Entry::new(&key("a"), &answer, Bounds::default(), trust_ad, *NOW);
             let mut query = asked(b"\x01a\0");
             query[3] = if asks { 0x20 } else { 0 };
             let reply = written(&entry, &query, Duration::ZERO);
@@ -433,7 +431,7 @@ mod tests {
         query.extend_from_slice(b"\0\0\x29\x04\xd0\0\0\0\0\0\0");
         let query = Query::parse(&query).unwrap();
         let option = |answer: &Response, edns| {
-            let entry = Entry::new(&key("a"), answer.clone(), Bounds::default(), false, *NOW);
+            let entry = Entry::new(&key("a"), answer, Bounds::default(), false, *NOW);
             let mut out = [0; 512];
             let len = entry.write(&query, edns, &mut out, 512, *NOW).unwrap();
             out[19 + 11..len].to_vec()

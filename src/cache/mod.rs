@@ -134,7 +134,7 @@ mod tests {
         let line = format!("a. {ttl} IN TXT {}", text.repeat(text_len / 200));
         let response = response("a. TXT", 0, [&[&line], &[], &[]]);
         let (key, bounds) = (key(name), Bounds::default());
-        Arc::new(Entry::new(&key, response, bounds, false, now))
+        Arc::new(Entry::new(&key, &response, bounds, false, now))
     }
 
     #[test]

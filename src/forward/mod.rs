@@ -383,7 +383,7 @@ impl Shared {
             bounds, trust_ad, ..
         } = configured;
         let outcome =
-            asked.map(|response| Arc::new(Entry::new(key, response, *bounds, *trust_ad, now)));
+            asked.map(|response| Arc::new(Entry::new(key, &response, *bounds, *trust_ad, now)));
         match &outcome {
             Ok(entry) if is_answer(entry) => {
                 self.failures.forget(key);

@@ -1,6 +1,6 @@
 //! Connections to upstreams: how many there are, how they begin, and how they end.
 
-use super::forward::counters;
+use super::counters;
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,

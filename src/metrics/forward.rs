@@ -3,6 +3,7 @@
 
 use crate::metrics::{
     connections::{Connected, Connections},
+    counters,
     upstreams::{Upstream, Upstreams},
 };
 use prometheus_client::{
@@ -10,7 +11,6 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{
         counter::{ConstCounter, Counter},
-        family::Family,
         gauge::ConstGauge,
     },
     registry::{Registry, Unit},
@@ -215,17 +215,6 @@ impl Forward {
     pub fn upstreams_from(&self, read: impl Fn() -> Vec<Upstream> + Send + Sync + 'static) {
         self.upstreams.read_from(read);
     }
-}
-
-pub(super) fn counters<const N: usize>(
-    registry: &mut Registry,
-    (name, label, values): (&'static str, &'static str, [&'static str; N]),
-    help: &'static str,
-) -> [Counter; N] {
-    let family = Family::<[(&str, &str); 1], Counter>::default();
-    let handles = values.map(|value| family.get_or_create_owned(&[(label, value)]));
-    registry.register(name, help, family);
-    handles
 }
 
 struct CacheSize(OnceLock<ReadSize>);

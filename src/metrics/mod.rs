@@ -17,7 +17,10 @@ pub use feed::{Feed, Restart};
 pub use forward::{Forward, Hedge, Ignored, Limit, Sent};
 pub use handover::Handover;
 pub use index::Index;
-use prometheus_client::registry::Registry;
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 pub use queries::{Origin, Queries, Tally, Transport};
 pub use server::{Closed, Refused, Server};
 pub use upstreams::Upstream;
@@ -52,4 +55,16 @@ impl Metrics {
             server: Server::new(registry),
         }
     }
+}
+
+/// A family with one label, and a handle for each of its values.
+fn counters<const N: usize>(
+    registry: &mut Registry,
+    (name, label, values): (&'static str, &'static str, [&'static str; N]),
+    help: &'static str,
+) -> [Counter; N] {
+    let family = Family::<[(&str, &str); 1], Counter>::default();
+    let handles = values.map(|value| family.get_or_create_owned(&[(label, value)]));
+    registry.register(name, help, family);
+    handles
 }

@@ -1,6 +1,6 @@
 //! What the listeners count beside the queries themselves: connections, and what the sockets lost.
 
-use super::forward::counters;
+use super::counters;
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,

@@ -207,7 +207,7 @@ mod tests {
             packet[2..4].copy_from_slice(&bits.to_be_bytes());
             let query = Query::parse(&packet).unwrap();
             let response = Response::parse(answer.to_vec().unwrap()).unwrap();
-            let (records, records_at) = (response.records(), 12 + response.question_wire().len());
+            let (records, records_at) = (response.records(), response.records_at());
             let marks = response.marks();
             let stored = Stored { records, records_at, marks, rcode, truncated, authentic, ttls };
 
@@ -248,7 +248,7 @@ mod tests {
         let response = Response::parse(response).unwrap();
         let stored = Stored {
             records: response.records(),
-            records_at: 12 + response.question_wire().len(),
+            records_at: response.records_at(),
             marks: response.marks(),
             rcode: 0,
             truncated: false,

@@ -120,6 +120,11 @@ impl Response {
         &self.marks
     }
 
+    /// Where its records begin, behind header and question.
+    pub const fn records_at(&self) -> usize {
+        self.question_end
+    }
+
     /// The octets of its records.
     pub fn records(&self) -> &[u8] {
         self.message.get(self.question_end..).unwrap_or_default()

@@ -3,15 +3,13 @@
 use crate::{
     asking::{metrics_once, within},
     running::{Running, demo},
+    tls,
 };
 use gapless::config;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::{fs, io, net::SocketAddr, os::unix::fs::symlink, path::Path, sync::Arc};
 use tokio::net::TcpStream;
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer},
-};
+use tokio_rustls::{TlsConnector, rustls::pki_types::CertificateDer};
 
 /// Lays a version of a Secret beside the others, and makes it the current one.
 fn mount(directory: &Path, version: &str, certificate: &str, key: &str) {
@@ -29,15 +27,8 @@ fn self_signed() -> CertifiedKey<rcgen::KeyPair> {
 
 /// Connects as a client that trusts this certificate, and no other.
 async fn connect(server: SocketAddr, trusted: &CertificateDer<'static>) -> io::Result<()> {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     let stream = TcpStream::connect(server).await.unwrap();
-    let connector = TlsConnector::from(Arc::new(config));
+    let connector = TlsConnector::from(Arc::new(tls::trusting(trusted.clone())));
     let connecting = connector.connect("localhost".try_into().unwrap(), stream);
     within("a handshake", connecting).await.map(drop)
 }

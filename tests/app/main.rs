@@ -24,6 +24,9 @@ mod readiness;
 mod running;
 mod serving;
 mod starting;
+#[path = "../support/tls.rs"]
+#[allow(unreachable_pub, reason = "it is shared")]
+mod tls;
 mod upgrades;
 #[path = "../support/upstream.rs"]
 #[allow(dead_code, unreachable_pub, reason = "other tests use the rest of it")]

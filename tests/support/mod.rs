@@ -10,6 +10,7 @@ pub mod ask;
 pub mod authority;
 pub mod engine;
 pub mod objects;
+pub mod tls;
 pub mod upstream;
 
 /// Ticks of all processors since the start, and those of them that the host gave to others: `/proc/stat`.
