@@ -38,7 +38,7 @@ fuzz_target!(|input: (u16, u16, &[u8])| {
     };
     let entry = Entry::new(
         &Key::new(&query.question, 0),
-        response,
+        &response,
         Bounds::default(),
         true,
         *NOW,

@@ -108,7 +108,8 @@ impl Target {
                 }
             } else if self.rate > 0.0 {
                 let due = (elapsed.as_secs_f64() * self.rate) as u64;
-                for _ in sent..due.min(sent + 8) {
+                let until = due.min(sent + 8);
+                while sent < until {
                     turn = (turn + 1) % self.lanes.len();
                     let lane = &mut self.lanes[turn];
                     let due = began + Duration::from_secs_f64(sent as f64 / self.rate);
