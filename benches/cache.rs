@@ -7,7 +7,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gapless::{
-    cache::{Bounds, Cache, Entry, Key, MESSAGE_MAX, Recent},
+    cache::{Bounds, Cache, Entry, Key, MESSAGE_MAX},
     wire::{NameKey, Question, Response},
 };
 use std::{hint::black_box, sync::Arc, time::Instant};
@@ -52,14 +52,6 @@ fn cache(criterion: &mut Criterion) {
     criterion.bench_function("hit, shared, 10,000 names", |bencher| {
         bencher.iter(|| black_box(cache.get(&Key::new(&questions[next(HELD)], 0), now)).is_some());
     });
-    let mut recent = Recent::default();
-    for held in [100, HELD] {
-        criterion.bench_function(&format!("hit, own memory, {held} names"), |bencher| {
-            bencher.iter(|| {
-                black_box(recent.get(&cache, &questions[next(held)], 0, None, now)).is_some()
-            });
-        });
-    }
     let absent = Key::new(&question("absent.example.org"), 0);
     criterion.bench_function("miss", |bencher| {
         bencher.iter(|| black_box(cache.get(&absent, now)).is_none());

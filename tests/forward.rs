@@ -83,7 +83,7 @@ fn now() -> std::time::Instant {
 }
 
 /// An entry as a client sees it, in lines: the code and flags, then the records.
-fn lines(held: &Held<'_>, spelling: &str) -> Vec<String> {
+fn lines(held: &Held, spelling: &str) -> Vec<String> {
     let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in spelling.split_terminator('.') {
         packet.push(u8::try_from(label.len()).unwrap());
@@ -123,7 +123,7 @@ impl Bench {
     }
 
     fn held(&self, name: &str) -> Option<Vec<String>> {
-        let held = self.forwarder.held(&a(name), Route::Default, None, now());
+        let held = self.forwarder.held(&a(name), Route::Default, now());
         held.map(|held| lines(&held, name))
     }
 }
@@ -329,7 +329,7 @@ async fn an_answer_too_long_for_a_datagram_comes_whole_and_is_cut_for_who_cannot
     assert_eq!(upstream.asked(), Asked { udp: 1, tcp: 1 });
     let entry = bench
         .forwarder
-        .held(&a("big.example.org"), Route::Default, None, now())
+        .held(&a("big.example.org"), Route::Default, now())
         .unwrap();
     let packet = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x03big\x07example\x03org\0\0\x01\0\x01";
     let query = Query::parse(packet).unwrap();
@@ -673,7 +673,7 @@ async fn routes_do_not_share_answers() {
         (Route::ClusterDns, "10.0.0.1"),
         (Route::Zone(0), "10.0.0.2"),
     ] {
-        let held = bench.forwarder.held(&question, route, None, now());
+        let held = bench.forwarder.held(&question, route, now());
         assert!(held.is_none(), "{route:?}");
         let entry = bench
             .forwarder
@@ -707,7 +707,7 @@ async fn do_and_cd_are_asked_and_kept_apart() {
         assert!(
             bench
                 .forwarder
-                .held(&question, Route::Default, None, now())
+                .held(&question, Route::Default, now())
                 .is_none()
         );
         bench
@@ -773,7 +773,7 @@ async fn all_upstreams_dead_for_ten_minutes_every_held_name_is_answered() {
             let (forwarder, asked_at) = (bench.forwarder.clone(), Instant::now());
             askers.spawn(async move {
                 let question = a(&format!("n{n}.example.org"));
-                let held = match forwarder.held(&question, Route::Default, None, now()) {
+                let held = match forwarder.held(&question, Route::Default, now()) {
                     Some(held) => Ok(held),
                     None => forwarder.resolve(&question, Route::Default, CLIENT).await,
                 };
@@ -850,7 +850,7 @@ async fn a_hit_on_a_thread_without_a_runtime_starts_the_refresh() {
     advance(Duration::from_secs(55)).await;
     let (forwarder, now) = (bench.forwarder.clone(), now());
     let hits = std::thread::spawn(move || {
-        let hit = |_| forwarder.held(&a("www.example.org"), Route::Default, None, now);
+        let hit = |_| forwarder.held(&a("www.example.org"), Route::Default, now);
         (0..10).filter_map(hit).count()
     });
     assert_eq!(hits.join().unwrap(), 10);

@@ -6,13 +6,13 @@
 mod support;
 
 use gapless::{
-    engine::{Ahead, Asked, Engine, Now},
+    engine::{Ahead, Asked, Engine, Now, Recent},
     metrics::Transport,
     wire::{Query, Unanswerable},
 };
 use hickory_proto::op::{Message, MessageType};
 use proptest::prelude::*;
-use std::{net::Ipv4Addr, sync::LazyLock, time::Instant};
+use std::{cell::RefCell, net::Ipv4Addr, sync::LazyLock, time::Instant};
 use tokio::runtime::Runtime;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -28,14 +28,21 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
         support::objects::cluster_ip("kube-dns", &["10.96.0.10", "fd00:96::a"]),
         support::objects::headless("nginx"),
         support::objects::slice("nginx", 40),
+        support::objects::headless("few"),
+        support::objects::slice("few", 3),
         support::objects::external_name("alias", "kube-dns.default.svc.cluster.local"),
         support::objects::external_name("outside", "www.example.org"),
         support::objects::external_name("loop", "loop.default.svc.cluster.local"),
     ])
 });
 
+thread_local! {
+    /// A worker's memory, in which the replies of all cases stand.
+    static RECENT: RefCell<Recent> = RefCell::default();
+}
+
 fn name() -> impl Strategy<Value = Vec<u8>> {
-    const LABELS: [&[u8]; 25] = [
+    const LABELS: [&[u8]; 26] = [
         b"default",
         b"svc",
         b"pod",
@@ -43,6 +50,7 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
         b"local",
         b"kube-dns",
         b"nginx",
+        b"few",
         b"h-7",
         b"h-99",
         b"_p",
@@ -64,9 +72,10 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
     ];
     let words = prop::sample::select(&LABELS[..]).prop_map(<[u8]>::to_vec);
     let label = prop_oneof![8 => words, 1 => prop::collection::vec(any::<u8>(), 1..64)];
-    const TAILS: [&[u8]; 5] = [
+    const TAILS: [&[u8]; 6] = [
         b"\x03svc\x07cluster\x05local",
         b"\x07default\x03svc\x07cluster\x05local",
+        b"\x03few\x07default\x03svc\x07cluster\x05local",
         b"\x05nginx\x07default\x03svc\x07cluster\x05local",
         b"\x08kube-dns\x07default\x03svc\x07cluster\x05local",
         b"",
@@ -134,6 +143,11 @@ fn packet() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// Everything that a query can have is left over from this one.
+const BEFORE: &[u8] = b"\0\x01\x01\x30\0\x01\0\0\0\0\0\x01\
+    \x3da-label-that-is-longer-than-most-of-the-packets-that-are-none\x09localhost\0\0\x01\0\x01\
+    \0\0\x29\x04\xd0\0\0\x80\0\0\0";
+
 fn check(packet: &[u8], transport: Transport, rotation: usize) -> Result<(), TestCaseError> {
     let asked = Asked {
         packet,
@@ -146,9 +160,8 @@ fn check(packet: &[u8], transport: Transport, rotation: usize) -> Result<(), Tes
     let answered = RUNTIME.block_on(ENGINE.answer(asked, &mut plain));
     let snapshot = ENGINE.snapshot();
     let mut view = ENGINE.view(&snapshot, None);
-    // Everything that a query can have is left over from this one.
     let before = Asked {
-        packet: b"\0\x01\x01\x30\0\x01\0\0\0\0\0\x01\x09localhost\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\x80\0\0\0",
+        packet: BEFORE,
         ..asked
     };
     view.answer_now(&before, Ahead::default(), now(), &mut [0; 1232]);
@@ -165,6 +178,9 @@ fn check(packet: &[u8], transport: Transport, rotation: usize) -> Result<(), Tes
             Now::Drop => prop_assert_eq!(answered, None),
             Now::NeedsAsync => prop_assert!(answered.is_some()),
         }
+    }
+    if transport == Transport::Udp && packet.len() > 1 {
+        check_recent(&asked, answered.map(|len| &plain[..len]))?;
     }
     let Some(len) = answered else {
         return Ok(());
@@ -186,6 +202,46 @@ fn check(packet: &[u8], transport: Transport, rotation: usize) -> Result<(), Tes
         size
     );
     Ok(())
+}
+
+/// A worker that gave this reply to another client, from another address and in another turn, gives these octets.
+fn check_recent(asked: &Asked<'_>, answered: Option<&[u8]>) -> Result<(), TestCaseError> {
+    let id = [0x43, 0x21];
+    let earlier = [&id, &asked.packet[2..]].concat();
+    let earlier = Asked {
+        packet: &earlier,
+        client: (Ipv4Addr::new(192, 0, 2, 7), 53).into(),
+        local: Ipv4Addr::new(127, 0, 0, 2).into(),
+        rotation: asked.rotation + 1,
+        ..*asked
+    };
+    let snapshot = ENGINE.snapshot();
+    RECENT.with_borrow_mut(|recent| {
+        let mut out = [0xcc; 1232];
+        for asked in [&earlier, asked] {
+            let mut view = ENGINE.view(&snapshot, Some(recent));
+            let before = Asked {
+                packet: BEFORE,
+                ..*asked
+            };
+            view.answer_now(&before, Ahead::default(), now(), &mut out);
+            let ahead = view.read_ahead([asked.packet; 4].into_iter());
+            let (nth, now) = (asked.rotation % 4, now());
+            let given = view.answer_now(asked, ahead.nth(nth), now, &mut out);
+            if let Now::Reply(len) = given
+                && asked.packet[..2] != id
+            {
+                prop_assert_eq!(Some(&out[..len]), answered);
+            }
+            let from_nowhere = Asked {
+                client: (Ipv4Addr::LOCALHOST, 0).into(),
+                ..*asked
+            };
+            let dropped = view.answer_now(&from_nowhere, ahead.nth(nth), now, &mut out);
+            prop_assert_eq!(dropped, Now::Drop);
+        }
+        Ok(())
+    })
 }
 
 proptest! {

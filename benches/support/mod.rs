@@ -120,16 +120,21 @@ pub struct Questions {
 }
 
 /// What can be asked: a name for the questions, and how many services, headless ones and endpoints each there are.
-pub const QUESTIONS: [(&str, [usize; 3]); 8] = [
+pub const QUESTIONS: [(&str, [usize; 3]); 10] = [
     ("cluster_a", [1000, 0, 0]),
     ("cluster_srv", [1000, 0, 0]),
     ("search_nxdomain", [1000, 0, 0]),
     ("headless_100_pod", [100, 100, 100]),
     ("headless_100_whole", [100, 100, 100]),
     ("headless_10000_pod", [1, 1, 10_000]),
-    ("hit_own_memory", [0, 0, 0]),
-    ("hit_shared_cache", [0, 0, 0]),
+    ("hit", [0, 0, 0]),
+    ("again_cluster_a", [1000, 0, 0]),
+    ("again_cluster_srv", [1000, 0, 0]),
+    ("again_hit", [0, 0, 0]),
 ];
+
+/// Questions with this in front are asked of somebody who remembers his replies; all others are answered anew.
+const AGAIN: &str = "again_";
 
 /// The same, for one headless service of more and more endpoints.
 pub const GROWTH: [(&str, [usize; 3]); 4] = [
@@ -139,7 +144,7 @@ pub const GROWTH: [(&str, [usize; 3]); 4] = [
     ("pod_of_100000", [1, 1, 100_000]),
 ];
 
-/// Different names in turn: less than a thread's own memory of answers holds.
+/// Different names in turn: less than a worker remembers the replies of.
 const NAMES: usize = 100;
 
 impl Questions {
@@ -151,6 +156,10 @@ impl Questions {
             .find(|(name, _)| *name == what)
             .unwrap()
             .1;
+        let (what, again) = match what.strip_prefix(AGAIN) {
+            Some(what) => (what, true),
+            None => (what, false),
+        };
         let service = |n: usize| format!("service-{n}.{}.svc.cluster.local", namespace(n));
         let (rcode, names): (u8, Vec<_>) = match what {
             "cluster_a" => (0, (0..NAMES).map(|n| (service(n), 1)).collect()),
@@ -192,7 +201,7 @@ impl Questions {
             .iter()
             .map(|(name, rtype)| query(name, *rtype))
             .collect();
-        let (engine, now) = match what.starts_with("hit") {
+        let (engine, now) = match what == "hit" {
             true => holding(&names, &packets),
             false => (
                 fixtures::engine::with_objects(&objects(services, headless, endpoints)),
@@ -201,7 +210,7 @@ impl Questions {
         };
         Self {
             engine,
-            recent: (what != "hit_shared_cache").then(Recent::default),
+            recent: again.then(Recent::default),
             packets,
             rcode,
             now,

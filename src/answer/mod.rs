@@ -6,6 +6,7 @@
 //!             static   localhost   svc, pod   in-addr     Answer │ Forward │ Unsure
 //! ```
 
+mod basis;
 mod cluster;
 mod hosts;
 mod reverse;

@@ -3,11 +3,11 @@
 
 use crate::{
     cache::{
-        Bounds, Key, key,
+        Bounds, Key,
         store::{Weigh, allocated},
         ttl,
     },
-    wire::{Ede, Flags, Mark, Query, Question, Rcode, ReplyEdns, Response, Stored, Ttls},
+    wire::{Ede, Flags, Mark, Query, Rcode, ReplyEdns, Response, Stored, Ttls},
 };
 use smallvec::SmallVec;
 use std::{
@@ -15,7 +15,7 @@ use std::{
     hash::{Hash, Hasher},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicU8, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -51,7 +51,6 @@ pub struct Entry {
     refresh_failed_ms: AtomicU32,
     /// Hits, as far as [`POPULAR`]; [`CLAIMED`] while a refresh is under way because of them.
     hits: AtomicU8,
-    gone: AtomicBool,
 }
 
 /// So many hits show that an answer is asked for again and again.
@@ -110,7 +109,6 @@ impl Entry {
             negative: lifetime.negative,
             refresh_failed_ms: AtomicU32::new(0),
             hits: AtomicU8::new(0),
-            gone: AtomicBool::new(false),
         }
     }
 
@@ -163,9 +161,9 @@ impl Entry {
         self.hits.load(Ordering::Relaxed) == POPULAR && self.swap_hits(POPULAR, CLAIMED)
     }
 
-    /// Has it left the cache, for a newer answer or for want of room? From then on nobody else may give it.
-    pub(super) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
+    /// Is it asked for again and again?
+    pub fn is_popular(&self) -> bool {
+        self.hits.load(Ordering::Relaxed) >= POPULAR
     }
 
     /// What the cache has it under.
@@ -175,23 +173,6 @@ impl Entry {
 
     fn records(&self) -> &[u8] {
         &self.octets[self.key_len.into()..]
-    }
-
-    /// Is it the answer to this question on this route?
-    pub(super) fn is_for(&self, question: &Question, route: u16) -> bool {
-        key::is_of(self.key(), question, route)
-    }
-
-    /// Reads this itself, for nothing but that it was read, wherever it stands in lines of a processor's cache.
-    pub(super) fn touch(&self) -> (Instant, usize, usize, bool) {
-        let (octets, marks) = (self.octets.len(), self.marks.len());
-        (self.stored_at, octets, marks, self.is_gone())
-    }
-
-    /// The same of what it points to: one octet of each line of a processor's cache that a short answer takes.
-    pub(super) fn touch_content(&self) -> u8 {
-        let lines = self.octets.iter().step_by(64).take(4);
-        lines.chain(self.octets.last()).fold(0, |all, it| all ^ it)
     }
 
     fn swap_hits(&self, from: u8, to: u8) -> bool {
@@ -316,10 +297,6 @@ impl Weigh for Arc<Entry> {
             false => 0,
         };
         allocated(COUNTED) + allocated(self.octets.len()) + marks + ede
-    }
-
-    fn leave(&self) {
-        self.gone.store(true, Ordering::Relaxed);
     }
 }
 

@@ -3,13 +3,11 @@
 
 mod entry;
 mod key;
-mod recent;
 mod store;
 mod ttl;
 
 pub use entry::{Entry, Times};
 pub use key::Key;
-pub use recent::{Place, Recent};
 pub use store::{Size, Store, Weigh};
 pub use ttl::{Bounds, FAILURE_MAX, NEGATIVE_MAX, POSITIVE_MAX, STALE_MAX, failure};
 
@@ -61,7 +59,7 @@ impl Cache {
     }
 
     /// Keeps an answer, unless it is good for no time or longer than the cache keeps. The answer that stood there is gone
-    /// in any case, from threads' own memories too: the newer one is right.
+    /// in any case: the newer one is right.
     pub fn put(&self, entry: Arc<Entry>) {
         let Stores { positive, negative } = &*self.stores;
         let (own, other) = match entry.is_negative() {

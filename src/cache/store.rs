@@ -40,9 +40,6 @@ const PART_BYTES: u64 = 1024 * 1024;
 pub trait Weigh: Clone {
     /// Octets that it takes on the heap, with what the allocator needs.
     fn weight(&self) -> usize;
-
-    /// Is told to what leaves the store, be it for want of room, for something newer or by [`Store::remove`].
-    fn leave(&self) {}
 }
 
 impl Weigh for Box<[u8]> {
@@ -107,9 +104,7 @@ impl<K: Weigh + Borrow<[u8]> + Hash + Eq, V: Weigh> Store<K, V> {
 
     /// Takes away what stands under this key.
     pub fn remove(&self, key: &[u8]) {
-        if let Some((_, value)) = self.entries.remove(key) {
-            value.leave();
-        }
+        drop(self.entries.remove(key));
     }
 
     /// How full it is.
@@ -137,17 +132,16 @@ impl<K: Weigh, V: Weigh> Weighter<K, V> for Weights {
     }
 }
 
-/// Counts what leaves, tells it so, and keeps the first two until the lock is given back, to be freed then. The first is the
+/// Counts what leaves, and keeps the first two until the lock is given back, to be freed then. The first is the
 /// one that was replaced, if there was one.
 #[derive(Clone)]
 struct Leaving<K, V>(PhantomData<fn() -> (K, V)>);
 
-impl<K, V: Weigh> Lifecycle<K, V> for Leaving<K, V> {
+impl<K, V> Lifecycle<K, V> for Leaving<K, V> {
     type RequestState = (u64, [Option<(K, V)>; 2]);
 
     fn on_evict(&self, (count, kept): &mut Self::RequestState, key: K, value: V) {
         *count += 1;
-        value.leave();
         if let Some(free) = kept.iter_mut().find(|place| place.is_none()) {
             *free = Some((key, value));
         }

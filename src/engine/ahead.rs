@@ -1,9 +1,9 @@
-//! What a batch of queries will read in the index, and in the thread's own memory of recent answers, brought into the
-//! processor's caches for all of them at once: one after the other, each would wait for memory several times. It answers
-//! nothing, and what it takes for a service's name may be none.
+//! What a batch of queries will read, in the thread's own memory of replies and then in the index, brought into the processor's caches for
+//! all of them at once: one after the other, each would wait for memory several times. It answers nothing, and what it takes for a
+//! service's name may be none.
 
+use super::recent::{Place, Recent};
 use crate::{
-    cache::{Place, Recent},
     index::{self, AT_ONCE, Below, Snapshot},
     wire::{self, HEADER_LEN, MAX_NAME_LEN},
 };
@@ -24,7 +24,8 @@ pub struct ReadAhead<'s>(Option<Found<'s>>);
 #[derive(Debug)]
 struct Found<'s> {
     index: [index::Ahead<'s>; AT_ONCE],
-    places: [Option<Place>; AT_ONCE],
+    /// None without a memory of replies.
+    places: Option<[Place; AT_ONCE]>,
 }
 
 impl<'s> ReadAhead<'s> {
@@ -32,7 +33,7 @@ impl<'s> ReadAhead<'s> {
     pub(super) fn of<'p>(
         snapshot: &'s Snapshot,
         recent: Option<&Recent>,
-        packets: impl ExactSizeIterator<Item = &'p [u8]>,
+        packets: impl ExactSizeIterator<Item = &'p [u8]> + Clone,
     ) -> Self {
         // Not by a closure: 3 KiB of what it gives, be it nothing, would be copied.
         if packets.len() < WORTH_IT {
@@ -54,9 +55,10 @@ impl<'s> Ahead<'_, 's> {
         found.copied().unwrap_or_default()
     }
 
-    /// Where a recent answer would stand.
+    /// Where a recent reply would stand.
     pub(super) fn place(self) -> Option<Place> {
-        self.0.and_then(|(found, n)| *found.places.get(n)?)
+        self.0
+            .and_then(|(found, n)| found.places.as_ref()?.get(n).copied())
     }
 }
 
@@ -64,50 +66,39 @@ impl<'s> Found<'s> {
     fn of<'p>(
         snapshot: &'s Snapshot,
         recent: Option<&Recent>,
-        packets: impl ExactSizeIterator<Item = &'p [u8]>,
+        packets: impl ExactSizeIterator<Item = &'p [u8]> + Clone,
     ) -> Self {
-        let recent = recent.filter(|recent| !recent.is_empty());
+        let mut is_known = [false; AT_ONCE];
+        let places = recent.map(|recent| {
+            let mut places = [Place::default(); AT_ONCE];
+            for (place, packet) in places.iter_mut().zip(packets.clone()) {
+                *place = recent.place(packet);
+            }
+            recent.read_ahead(&places[..packets.len().min(AT_ONCE)], &mut is_known);
+            places
+        });
         let zone_labels = snapshot.options().zone.label_count();
         let mut lowered = [0; MAX_NAME_LEN];
-        let (mut services, mut places) = ([None; AT_ONCE], [None; AT_ONCE]);
-        let count = packets.len().min(AT_ONCE);
-        for ((service, place), packet) in services.iter_mut().zip(&mut places).zip(packets) {
-            match asked(packet, zone_labels, recent.is_some(), &mut lowered) {
-                Some(Asked::Service(key, below)) => {
-                    let below = below.map(|label| snapshot.host_hash(label));
-                    *service = Some((snapshot.service_hash(key), below));
-                }
-                Some(Asked::Other(name, qtype)) => {
-                    *place = recent.map(|recent| recent.place(name, qtype));
-                }
-                None => {}
+        let (mut services, mut count) = ([None; AT_ONCE], 0);
+        for ((nth, packet), is_known) in packets.enumerate().zip(is_known) {
+            if !is_known && let Some((key, below)) = asked(packet, zone_labels, &mut lowered) {
+                let below = below.map(|label| snapshot.host_hash(label));
+                services[nth] = Some((snapshot.service_hash(key), below));
+                count = nth + 1;
             }
-        }
-        if let Some(recent) = recent {
-            recent.warm(&places[..count]);
         }
         let index = snapshot.read_ahead(&services[..count]);
         Self { index, places }
     }
 }
 
-/// What a query seems to be about; names are in lower case, labels have their lengths in front.
-#[derive(Debug, PartialEq, Eq)]
-enum Asked<'k> {
-    /// `<service>.<namespace>`, and what is below it, a host by its label.
-    Service(&'k [u8], Below<&'k [u8]>),
-    /// Another name, with its root, and the type that is asked for.
-    Other(&'k [u8], u16),
-}
-
-/// Tells `….<service>.<namespace>.svc.<zone>` from other names, which are read only if they are wanted. The zone's labels are
-/// only counted.
+/// The service that a name of the form `….<service>.<namespace>.svc.<zone>` is about, and what is below it, a host by its label; in lower
+/// case, labels of the service with their lengths in front. The zone's labels are only counted.
 fn asked<'k>(
     packet: &[u8],
     zone_labels: usize,
-    others: bool,
     lowered: &'k mut [u8; MAX_NAME_LEN],
-) -> Option<Asked<'k>> {
+) -> Option<(&'k [u8], Below<&'k [u8]>)> {
     let mut starts = [0; MAX_LABELS];
     let (mut count, mut at) = (0, HEADER_LEN);
     loop {
@@ -121,35 +112,25 @@ fn asked<'k>(
             _ => return None,
         }
     }
-    let svc = count.checked_sub(zone_labels + 1).filter(|svc| {
-        let label = packet.get(starts[*svc]..starts[*svc] + 4);
-        *svc >= 2 && label.is_some_and(|it| it.eq_ignore_ascii_case(b"\x03svc"))
-    });
-    let (from, to) = match svc {
-        Some(3) => (starts[0], starts[3]),
-        Some(svc) => (starts[svc - 2], starts[svc]),
-        None if others => (HEADER_LEN, at + 1),
-        None => return None,
-    };
-    let lowered = wire::copy_lowercase(packet.get(from..to)?, lowered)?;
-    let Some(svc) = svc else {
-        let qtype = packet.get(to..)?.first_chunk().copied()?;
-        return Some(Asked::Other(lowered, u16::from_be_bytes(qtype)));
-    };
+    let svc = count.checked_sub(zone_labels + 1).filter(|svc| *svc >= 2)?;
+    let label = packet.get(starts[svc]..starts[svc] + 4)?;
+    label.eq_ignore_ascii_case(b"\x03svc").then_some(())?;
+    let from = if svc == 3 { starts[0] } else { starts[svc - 2] };
+    let lowered = wire::copy_lowercase(packet.get(from..starts[svc])?, lowered)?;
     let (host, service) = lowered.split_at(starts[svc - 2] - from);
     let below = match (host, svc) {
         ([_, label @ ..], _) => Below::Host(label),
         (_, 2) => Below::Nothing,
         _ => Below::Port,
     };
-    Some(Asked::Service(service, below))
+    Some((service, below))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(name: &[&str], expected: Asked<'_>) {
+    fn check(name: &[&str], expected: Option<(&[u8], Below<&[u8]>)>) {
         let mut packet = vec![0; HEADER_LEN];
         for label in name {
             packet.push(label.len() as u8);
@@ -157,16 +138,12 @@ mod tests {
         }
         packet.extend([0, 0, 28, 0, 1]);
         let mut lowered = [0; MAX_NAME_LEN];
-        let is_other = matches!(expected, Asked::Other(..));
-        let found = asked(&packet, 2, true, &mut lowered);
-        assert_eq!(found, Some(expected), "{name:?}");
-        let found = asked(&packet, 2, false, &mut lowered);
-        assert_eq!(found.is_none(), is_other, "{name:?}");
+        assert_eq!(asked(&packet, 2, &mut lowered), expected, "{name:?}");
     }
 
     #[test]
     fn the_service_of_a_name_is_found_wherever_it_stands_in_it() {
-        let web = b"\x03web\x04shop";
+        let web = b"\x03web\x04shop".as_slice();
         for (name, below) in [
             (
                 &["web", "shop", "svc", "cluster", "local"][..],
@@ -182,28 +159,20 @@ mod tests {
                 Below::Port,
             ),
         ] {
-            check(name, Asked::Service(web, below));
+            check(name, Some((web, below)));
         }
     }
 
     #[test]
-    fn every_other_name_is_one_that_may_have_been_answered() {
-        for (name, wire) in [
-            (
-                &["WWW", "example", "com"][..],
-                b"\x03www\x07example\x03com\0".as_slice(),
-            ),
-            (
-                &["shop", "svc", "cluster", "local"],
-                b"\x04shop\x03svc\x07cluster\x05local\0",
-            ),
-            (
-                &["a", "b", "pod", "cluster", "local"],
-                b"\x01a\x01b\x03pod\x07cluster\x05local\0",
-            ),
-            (&[], b"\0"),
+    fn every_other_name_has_none() {
+        for name in [
+            &["WWW", "example", "com"][..],
+            &["shop", "svc", "cluster", "local"],
+            &["a", "b", "pod", "cluster", "local"],
+            &["local"],
+            &[],
         ] {
-            check(name, Asked::Other(wire, 28));
+            check(name, None);
         }
     }
 
@@ -224,7 +193,7 @@ mod tests {
             let mut packet = vec![0; HEADER_LEN];
             packet.extend_from_slice(b"\x03web\x04shop");
             packet.extend_from_slice(end);
-            assert_eq!(asked(&packet, 2, true, &mut lowered), None, "{end:?}");
+            assert_eq!(asked(&packet, 2, &mut lowered), None, "{end:?}");
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn write(
     answer: &Answer<'_>,
     context: &Context<'_>,
     question: &Question,
-    held: &Held<'_>,
+    held: &Held,
     now: Instant,
     reply: &mut Reply<'_, '_>,
 ) -> Option<u8> {
@@ -42,7 +42,7 @@ pub(super) fn write(
 }
 
 /// The entry as a message, its TTLs as they are given now.
-fn decode(question: &Question, held: &Held<'_>, now: Instant) -> Option<Message> {
+fn decode(question: &Question, held: &Held, now: Instant) -> Option<Message> {
     let mut asked = vec![0; HEADER_LEN];
     Header {
         id: 0,

@@ -3,7 +3,6 @@
 use super::{Asked, Engine, MAX_MESSAGE, chase, identity};
 use crate::{
     answer::{self, Answer, Elsewhere, Verdict},
-    cache::{Place, Recent},
     forward::{Failure, Held, Route},
     index::Lookup,
     metrics::{Origin, Transport},
@@ -21,8 +20,6 @@ const NOT_READY: u16 = 14;
 pub(super) struct Exchange<'x, 'p> {
     pub(super) engine: &'x Engine,
     pub(super) snapshot: Lookup<'x>,
-    /// Where a recent answer would stand, if that is known.
-    pub(super) place: Option<Place>,
     pub(super) asked: &'x Asked<'p>,
     /// Are address records to be written one by one?
     pub(super) plain: bool,
@@ -37,17 +34,24 @@ pub(super) enum Step {
 
 /// A reply that stands in the buffer. It is given back in one register: read from memory as a whole, what was just written piece by piece
 /// is waited for.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Done {
     pub(super) len: u16,
     pub(super) origin: Origin,
     pub(super) rcode: u8,
+    /// For how many milliseconds it is the same, if it is from the cache.
+    pub(super) same_ms: u16,
 }
 
 impl Done {
     /// A reply of that many octets; none is longer than a message may be.
-    fn new(len: usize, origin: Origin, rcode: u8) -> Option<Self> {
-        let len = u16::try_from(len).ok()?;
-        Some(Self { len, origin, rcode })
+    pub(super) fn new(len: usize, origin: Origin, rcode: u8) -> Option<Self> {
+        Some(Self {
+            len: u16::try_from(len).ok()?,
+            origin,
+            rcode,
+            same_ms: 0,
+        })
     }
 }
 
@@ -58,7 +62,6 @@ impl<'x, 'p> Exchange<'x, 'p> {
         &self,
         query: &mut Query<'p>,
         answer: &mut Answer<'x>,
-        recent: Option<&mut Recent>,
         now: Instant,
         out: &mut [u8],
     ) -> Step {
@@ -94,7 +97,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
                 return Step::Done(done);
             }
         };
-        match self.held(query, route, answer, recent, now, out) {
+        match self.held(query, route, answer, now, out) {
             Some(done) => Step::Done(done),
             None => Step::Forward(route),
         }
@@ -142,7 +145,6 @@ impl<'x, 'p> Exchange<'x, 'p> {
         query: &Query<'_>,
         route: Route,
         answer: &Answer<'_>,
-        recent: Option<&mut Recent>,
         now: Instant,
         out: &mut [u8],
     ) -> Option<Option<Done>> {
@@ -153,8 +155,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
             false => return Some(self.authoritative(query, answer, out)),
         }
         let (forwarder, question) = (&self.engine.forward, &query.question);
-        let recent = recent.map(|recent| (recent, self.place));
-        if let Some(held) = &forwarder.held(question, route, recent, now) {
+        if let Some(held) = &forwarder.held(question, route, now) {
             return Some(self.forwarded(query, held, Origin::Cache, now, out));
         }
         if !recursion_desired {
@@ -206,7 +207,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
     }
 
     /// Is it a part of an answer only, and the client's way has room for all of it?
-    fn is_too_little(&self, held: &Held<'_>) -> bool {
+    fn is_too_little(&self, held: &Held) -> bool {
         held.entry.is_truncated() && self.asked.transport != Transport::Udp
     }
 
@@ -218,7 +219,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
     fn forwarded(
         &self,
         query: &Query<'_>,
-        held: &Held<'_>,
+        held: &Held,
         unless_stale: Origin,
         now: Instant,
         out: &mut [u8],
@@ -229,7 +230,9 @@ impl<'x, 'p> Exchange<'x, 'p> {
         let ede = held.ede();
         let edns = self.edns(query, ede.as_ref());
         let len = held.write(query, edns, out, self.limit(query), now)?;
-        Done::new(len, origin(held, unless_stale), held.entry.rcode())
+        let done = Done::new(len, origin(held, unless_stale), held.entry.rcode())?;
+        let same_ms = held.same_for.as_millis() as u16; // a second at the most
+        Some(Done { same_ms, ..done })
     }
 
     fn error(
@@ -300,7 +303,7 @@ impl<'x, 'p> Exchange<'x, 'p> {
 }
 
 /// Where an answer of others came from, as it is counted.
-const fn origin(held: &Held<'_>, unless_stale: Origin) -> Origin {
+const fn origin(held: &Held, unless_stale: Origin) -> Origin {
     if held.stale {
         Origin::Stale
     } else {

@@ -10,19 +10,21 @@ mod ahead;
 mod chase;
 mod exchange;
 mod identity;
+mod recent;
 
-pub use crate::cache::Recent;
 pub use ahead::{Ahead, ReadAhead};
 pub use identity::Identity;
+pub use recent::Recent;
 
 use crate::{
     answer::{self, Answer},
     forward::Forwarder,
     index::{Lookup, Reader, Snapshot},
-    metrics::{Queries, Tally, Transport},
+    metrics::{Origin, Queries, Tally, Transport},
     wire::{self, Query},
 };
-use exchange::{Exchange, Step};
+use exchange::{Done, Exchange, Step};
+use recent::{Basis, Place};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -117,7 +119,7 @@ impl Engine {
         self.index.load()
     }
 
-    /// The engine over this snapshot. A thread that answers much brings its own memory of recent answers.
+    /// The engine over this snapshot. A thread that answers much by UDP brings its own memory of recent replies.
     pub fn view<'e, 'p>(
         &'e self,
         snapshot: &'e Snapshot,
@@ -147,13 +149,12 @@ impl Engine {
         let exchange = Exchange {
             engine: self,
             snapshot: Lookup::new(&snapshot, <_>::default()),
-            place: None,
             asked: &asked,
             plain: true,
         };
         let now = tokio::time::Instant::now().into_std();
         let (mut query, mut answer) = (Query::default(), Answer::default());
-        let done = match exchange.first_steps(&mut query, &mut answer, None, now, out) {
+        let done = match exchange.first_steps(&mut query, &mut answer, now, out) {
             Step::Done(done) => done,
             Step::Forward(route) => exchange.forward(&query, &answer, route, out).await,
         };
@@ -163,7 +164,10 @@ impl Engine {
 
 impl<'e, 'p> View<'e, 'p> {
     /// Reads ahead for the queries in these packets, which are asked next.
-    pub fn read_ahead(&self, packets: impl ExactSizeIterator<Item = &'p [u8]>) -> ReadAhead<'e> {
+    pub fn read_ahead(
+        &self,
+        packets: impl ExactSizeIterator<Item = &'p [u8]> + Clone,
+    ) -> ReadAhead<'e> {
         ReadAhead::of(self.snapshot, self.recent.as_deref(), packets)
     }
 
@@ -176,19 +180,27 @@ impl<'e, 'p> View<'e, 'p> {
         now: Instant,
         out: &mut [u8],
     ) -> Now {
+        let place = self.place(asked, ahead);
+        let snapshot = self.snapshot;
+        let known = (self.recent.as_deref_mut().zip(place))
+            .and_then(|(recent, place)| recent.reply(place, asked.packet, snapshot, now, out));
+        if let Some(done) = known {
+            self.tally.remember();
+            return self.done(asked, done);
+        }
         let exchange = Exchange {
             engine: self.engine,
-            snapshot: Lookup::new(self.snapshot, ahead.index()),
-            place: ahead.place(),
+            snapshot: Lookup::new(snapshot, ahead.index()),
             asked,
             plain: false,
         };
-        let (query, recent) = (&mut self.query, self.recent.as_deref_mut());
-        match exchange.first_steps(query, &mut Answer::default(), recent, now, out) {
+        let mut answer = Answer::default();
+        match exchange.first_steps(&mut self.query, &mut answer, now, out) {
             Step::Done(Some(done)) => {
-                let queries = &self.engine.queries;
-                queries.tally(&mut self.tally, asked.transport, done.origin, done.rcode);
-                Now::Reply(done.len.into())
+                if let Some(place) = place {
+                    self.keep(place, asked, done, &answer, now, out);
+                }
+                self.done(asked, done)
             }
             Step::Done(None) => {
                 self.engine.queries.dropped(asked.transport);
@@ -196,6 +208,48 @@ impl<'e, 'p> View<'e, 'p> {
             }
             Step::Forward(..) => Now::NeedsAsync,
         }
+    }
+
+    /// Where a reply would stand that is the same for all who ask this.
+    fn place(&self, asked: &Asked<'_>, ahead: Ahead<'_, '_>) -> Option<Place> {
+        let recent = self.recent.as_deref()?;
+        let may_be_known = asked.transport == Transport::Udp && asked.client.port() != 0;
+        may_be_known.then(|| ahead.place().unwrap_or_else(|| recent.place(asked.packet)))
+    }
+
+    fn done(&mut self, asked: &Asked<'_>, done: Done) -> Now {
+        let queries = &self.engine.queries;
+        queries.tally(&mut self.tally, asked.transport, done.origin, done.rcode);
+        Now::Reply(done.len.into())
+    }
+
+    /// Keeps a reply for whoever asks the same.
+    fn keep(
+        &mut self,
+        place: Place,
+        asked: &Asked<'_>,
+        done: Done,
+        answer: &Answer<'_>,
+        now: Instant,
+        out: &[u8],
+    ) {
+        let is_of_index = match (done.origin, done.same_ms) {
+            (Origin::Cluster, _) => true,
+            (Origin::Cache, 1..) => false,
+            _ => return,
+        };
+        let (Some(recent), Some(reply)) = (&mut self.recent, out.get(..done.len.into())) else {
+            return;
+        };
+        let (query, snapshot) = (&self.query, self.snapshot);
+        let basis = || match is_of_index {
+            true => (answer.basis(&query.question.name, snapshot)).map(Basis::Index),
+            false => Some(Basis::Until(
+                now + Duration::from_millis(done.same_ms.into()),
+            )),
+        };
+        let question_end = wire::HEADER_LEN + query.question_wire.len();
+        recent.keep(place, asked.packet, reply, question_end, done, basis);
     }
 }
 

@@ -5,27 +5,37 @@ use crate::{
     forward::Failure,
     wire::{Ede, Query, ReplyEdns},
 };
-use std::{borrow::Cow, sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// An entry to be given away.
 #[derive(Clone, Debug)]
-pub struct Held<'m> {
-    /// The answer, or an upstream's word that it cannot answer; perhaps lent by a thread's own memory, as counting those who
-    /// have it is a write to what all threads share.
-    pub entry: Cow<'m, Arc<Entry>>,
+pub struct Held {
+    /// The answer, or an upstream's word that it cannot answer.
+    pub entry: Arc<Entry>,
     /// Is it past its time, and given for want of a newer one?
     pub stale: bool,
+    /// For how long it need not be asked for again: it is popular, and its TTLs and where it stands are the same.
+    pub same_for: Duration,
 }
 
-impl<'m> Held<'m> {
-    pub(super) const fn current(entry: Cow<'m, Arc<Entry>>) -> Self {
-        let stale = false;
-        Self { entry, stale }
+impl Held {
+    pub(super) const fn current(entry: Arc<Entry>) -> Self {
+        Self {
+            entry,
+            stale: false,
+            same_for: Duration::ZERO,
+        }
     }
 
-    pub(super) const fn stale(entry: Cow<'m, Arc<Entry>>) -> Self {
-        let stale = true;
-        Self { entry, stale }
+    pub(super) const fn stale(entry: Arc<Entry>) -> Self {
+        Self {
+            entry,
+            stale: true,
+            same_for: Duration::ZERO,
+        }
     }
 
     /// Writes it as [`Entry::write`] or [`Entry::write_stale`] does.

@@ -39,7 +39,7 @@ pub use server::{Server, Transport};
 pub use upstream::{BadRoots, Roots};
 
 use crate::{
-    cache::{Bounds, Cache, Entry, Key, Place, Recent},
+    cache::{Bounds, Cache, Entry, Key},
     lifecycle::{Drain, Tasks},
     metrics::{self, Limit},
     wire::{Question, Response},
@@ -54,11 +54,10 @@ use rand::rngs::StdRng;
 use shares::{Share, Shares};
 use stale::{CLIENT_PATIENCE, State};
 use std::{
-    borrow::Cow,
     fmt,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::{runtime::Handle, sync::Notify, time::timeout};
 use upstream::Dialer;
@@ -172,36 +171,32 @@ impl Forwarder {
         }
     }
 
-    /// The answer, if it can be given at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. `recent` is
-    /// the asking thread's own memory, if it has one. It neither allocates nor locks, but for the one hit in an answer's
-    /// life that starts its refresh.
-    pub fn held<'m>(
-        &self,
-        question: &Question,
-        route: Route,
-        recent: Option<(&'m mut Recent, Option<Place>)>,
-        now: Instant,
-    ) -> Option<Held<'m>> {
-        let (cache, number) = (&self.shared.cache, route.number());
-        let key = || Key::new(question, number);
-        let entry = match recent {
-            Some((recent, place)) => recent.get(cache, question, number, place, now),
-            None => cache.get(&key(), now).map(Cow::Owned),
+    /// The answer, if it can be given at `now`; also an upstream's SERVFAIL or REFUSED while it is remembered. It
+    /// neither allocates nor locks, but for the one hit in an answer's life that starts its refresh.
+    pub fn held(&self, question: &Question, route: Route, now: Instant) -> Option<Held> {
+        let key = Key::new(question, route.number());
+        let Some(entry) = self.shared.cache.get(&key, now) else {
+            let failure = self.shared.failures.get(&key, now)?.ok()?;
+            return Some(Held::current(failure));
         };
-        let Some(entry) = entry else {
-            let failure = self.shared.failures.get(&key(), now)?.ok()?;
-            return Some(Held::current(Cow::Owned(failure)));
-        };
-        match stale::state(entry.times(now)) {
+        let times = entry.times(now);
+        match stale::state(times) {
             State::Ending if self.shared.prefetch && entry.claim_refresh() => {
-                if self.refresh(&key(), question, route).is_none() {
+                if self.refresh(&key, question, route).is_none() {
                     entry.refresh_failed(now);
                 }
                 Some(Held::current(entry))
             }
-            State::Fresh | State::Ending => {
+            state @ (State::Fresh | State::Ending) => {
                 entry.hit();
-                Some(Held::current(entry))
+                let same_for = match state == State::Fresh && entry.is_popular() {
+                    true => stale::same_for(times),
+                    false => Duration::ZERO,
+                };
+                Some(Held {
+                    same_for,
+                    ..Held::current(entry)
+                })
             }
             State::Unrefreshed => Some(Held::stale(entry)),
             State::RefreshDue | State::Dead => None,
@@ -216,7 +211,7 @@ impl Forwarder {
         route: Route,
         client: IpAddr,
         now: Instant,
-    ) -> Option<Result<Held<'static>, Failure>> {
+    ) -> Option<Result<Held, Failure>> {
         if self.shared.probes.came_back(&question.name) {
             return Some(Err(Failure::Loop));
         }
@@ -229,8 +224,8 @@ impl Forwarder {
             .cache
             .get(&Key::new(question, route.number()), now);
         let held = past.map(|entry| match entry.is_current(now) {
-            true => Held::current(Cow::Owned(entry)), // it has just come
-            false => Held::stale(Cow::Owned(entry)),
+            true => Held::current(entry), // it has just come
+            false => Held::stale(entry),
         });
         Some(held.ok_or(Failure::ShareUsedUp))
     }
@@ -242,12 +237,12 @@ impl Forwarder {
         question: &Question,
         route: Route,
         client: IpAddr,
-    ) -> Result<Held<'static>, Failure> {
+    ) -> Result<Held, Failure> {
         if !self.has_upstreams(route) {
             return Err(Failure::NoUpstreams);
         }
         let asked_at = now();
-        if let Some(held) = self.held(question, route, None, asked_at) {
+        if let Some(held) = self.held(question, route, asked_at) {
             return Ok(held);
         }
         let key = Key::new(question, route.number());
@@ -256,19 +251,19 @@ impl Forwarder {
             let waiter = self.board(&key, question, route, client)?;
             let outcome = waiter.outcome().await;
             let entry = outcome.unwrap_or(Err(Failure::Dropped))?;
-            return Ok(Held::current(Cow::Owned(entry)));
+            return Ok(Held::current(entry));
         };
         if let Ok(waiter) = self.board(&key, question, route, client) {
             match timeout(CLIENT_PATIENCE, waiter.outcome()).await {
                 Ok(Some(Ok(entry))) if is_answer(&entry) => {
-                    return Ok(Held::current(Cow::Owned(entry)));
+                    return Ok(Held::current(entry));
                 }
                 Ok(_) => {}
                 // Who asks from now on need not wait as well; the newer answer may still come.
                 Err(_) => stale.refresh_failed(now()),
             }
         }
-        Ok(Held::stale(Cow::Owned(stale)))
+        Ok(Held::stale(stale))
     }
 
     /// A seat on the flight of this question, which is under way by then. It is in the share of the client who leads, for as

@@ -52,11 +52,25 @@ pub(super) fn state(times: Times) -> State {
             false => State::RefreshDue,
         };
     };
-    let ending = (times.good_for / ENDING_SHARE).max(ENDING_MIN.min(times.good_for / 2));
-    match left <= ending && !failed_lately {
+    match left <= ending(times.good_for) && !failed_lately {
         true => State::Ending,
         false => State::Fresh,
     }
+}
+
+/// For how long an answer that is fresh stays so with the TTLs that it has, which are whole seconds.
+pub(super) fn same_for(times: Times) -> Duration {
+    let next_second = Duration::from_secs(times.age.as_secs().saturating_add(1));
+    let until_ending = times.good_for.saturating_sub(ending(times.good_for));
+    let until = match until_ending > times.age {
+        true => next_second.min(until_ending),
+        false => next_second, // a refresh failed lately
+    };
+    until.saturating_sub(times.age)
+}
+
+fn ending(good_for: Duration) -> Duration {
+    (good_for / ENDING_SHARE).max(ENDING_MIN.min(good_for / 2))
 }
 
 #[cfg(test)]
@@ -97,6 +111,32 @@ mod tests {
         let expected = [Fresh, Fresh, Unrefreshed, Unrefreshed, RefreshDue];
         assert_eq!(states(60, 3600, Some(55_000), &at), expected);
         assert_eq!(states(60, 10, Some(60_000), &[70_000]), [Dead]);
+    }
+
+    #[test]
+    fn what_was_fresh_stays_so_until_its_ttls_change_or_its_end_begins() {
+        for (good_for, failed, at, expected) in [
+            (60, None, 0, 1000),
+            (60, None, 1_300, 700),
+            (60, None, 53_500, 500),
+            (5, None, 3_999, 1),
+            (1, None, 300, 200),
+            (60, Some(55_000), 55_200, 800),
+            (60, Some(55_000), 59_200, 800),
+        ] {
+            let seconds = Duration::from_secs;
+            let times = Times {
+                age: Duration::from_millis(at),
+                good_for: seconds(good_for),
+                kept_for: seconds(good_for),
+                refresh_failed_at: failed.map(Duration::from_millis),
+            };
+            assert_eq!(same_for(times), Duration::from_millis(expected), "{at}");
+            assert_eq!(
+                states(good_for, 0, failed, &[at, at + expected - 1]),
+                [Fresh; 2]
+            );
+        }
     }
 
     #[test]

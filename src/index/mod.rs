@@ -6,6 +6,7 @@
 //! ```
 
 mod ahead;
+mod basis;
 mod derive;
 mod dirty;
 mod fading;
@@ -19,6 +20,7 @@ mod snapshot;
 mod working;
 
 pub use ahead::{AT_ONCE, Ahead, Below, Lookup};
+pub use basis::Basis;
 pub use follow::{Published, follow};
 pub use options::{EndpointNames, Options, Staleness, Ttl};
 pub use records::{Kind, ServicePort, ServiceRecords, Target};
@@ -78,8 +80,8 @@ struct Listed {
 impl Index {
     /// An index that knows nothing yet, and the handle to read it.
     pub fn new(options: Options) -> (Self, Reader) {
-        let working = Working::new(options);
-        let published = Arc::new(ArcSwap::from_pointee(Snapshot::clone(&working)));
+        let mut working = Working::new(options);
+        let published = Arc::new(ArcSwap::new(working.edition()));
         let reader = Reader(published.clone());
         let index = Self {
             objects: <_>::default(),

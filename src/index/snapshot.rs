@@ -21,6 +21,10 @@ pub struct Snapshot {
     pub(super) known: [bool; Source::ALL.len()],
     pub(super) stale: [bool; Source::ALL.len()],
     pub(super) serial: u32,
+    /// Counts the publications.
+    pub(super) edition: u64,
+    /// The first edition in which what is known of the sources, and since when, was as it is.
+    pub(super) sources_edition: u64,
 }
 
 /// What is found by a name, for all names whose hashes are congruent. Keys live in the values, so that cloning a shard
@@ -32,6 +36,8 @@ pub(super) struct Names {
     pub(super) namespaces: HashTable<Arc<[u8]>>,
     /// Namespaces with an object of a source that is unreadable and may be about any name in them; once for each.
     pub(super) unreadable: HashTable<(Source, Arc<[u8]>)>,
+    /// The first edition that has it.
+    pub(super) edition: u64,
 }
 
 /// What is found by an address, for all addresses whose hashes are congruent; apart from names, whose pointers need not be

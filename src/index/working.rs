@@ -35,6 +35,8 @@ impl Working {
             known: <_>::default(),
             stale: <_>::default(),
             serial: 0,
+            edition: 0,
+            sources_edition: 0,
         };
         Self {
             snapshot,
@@ -46,18 +48,32 @@ impl Working {
     pub(super) fn publish(&mut self, serial: u32) -> Option<Arc<Snapshot>> {
         std::mem::take(&mut self.touched).then(|| {
             self.snapshot.serial = serial;
-            Arc::new(self.snapshot.clone())
+            self.edition()
         })
     }
 
+    /// What is to be published first.
+    pub(super) fn edition(&mut self) -> Arc<Snapshot> {
+        let edition = Arc::new(self.snapshot.clone());
+        self.snapshot.edition += 1;
+        edition
+    }
+
     pub(super) fn set_known(&mut self, source: Source, known: bool) {
-        let before = std::mem::replace(&mut self.snapshot.known[source as usize], known);
-        self.touched |= before != known;
+        if std::mem::replace(&mut self.snapshot.known[source as usize], known) != known {
+            self.touch_sources();
+        }
     }
 
     pub(super) fn set_stale(&mut self, source: Source, stale: bool) {
-        let before = std::mem::replace(&mut self.snapshot.stale[source as usize], stale);
-        self.touched |= before != stale;
+        if std::mem::replace(&mut self.snapshot.stale[source as usize], stale) != stale {
+            self.touch_sources();
+        }
+    }
+
+    const fn touch_sources(&mut self) {
+        self.touched = true;
+        self.snapshot.sources_edition = self.snapshot.edition;
     }
 
     pub(super) fn set_namespace(&mut self, namespace: &str, exists: bool) {
@@ -155,8 +171,9 @@ impl Working {
     fn names_mut(&mut self, key: &[u8]) -> (u64, &mut Names) {
         self.touched = true;
         let hash = self.hasher.hash_one(key);
-        let shard = &mut self.snapshot.names[shard_of(hash)];
-        (hash, Arc::make_mut(shard))
+        let names = Arc::make_mut(&mut self.snapshot.names[shard_of(hash)]);
+        names.edition = self.snapshot.edition;
+        (hash, names)
     }
 
     /// The same of an address.

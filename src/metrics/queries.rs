@@ -57,6 +57,8 @@ pub struct Tally {
     /// Rows of [`Queries::answered`], and how many answers of each.
     counts: [(usize, u64); KINDS],
     used: usize,
+    /// How many of them were given before.
+    remembered: u64,
 }
 
 /// Where the answers with this (extended) RCODE are counted.
@@ -73,7 +75,15 @@ const fn row(transport: Transport, origin: Origin, rcode: u8) -> usize {
 #[derive(Clone, Debug)]
 pub struct Queries {
     answered: Box<[Counter]>,
+    remembered: Counter,
     dropped: [Counter; TRANSPORTS.len()],
+}
+
+impl Tally {
+    /// Notes that the last answer was given before.
+    pub const fn remember(&mut self) {
+        self.remembered += 1;
+    }
 }
 
 impl Queries {
@@ -98,6 +108,12 @@ impl Queries {
             "Answers sent, by transport, origin and code",
             family,
         );
+        let remembered = Counter::default();
+        registry.register(
+            "dns_remembered_answers",
+            "Answers that a UDP worker gave again, octet for octet, as nothing had changed that they were made of",
+            remembered.clone(),
+        );
         let family = Family::<[(&str, &str); 1], Counter>::default();
         let dropped = TRANSPORTS.map(|it| family.get_or_create_owned(&[("transport", it)]));
         registry.register(
@@ -107,6 +123,7 @@ impl Queries {
         );
         Self {
             answered: answered.into(),
+            remembered,
             dropped,
         }
     }
@@ -140,6 +157,9 @@ impl Queries {
                 counter.inc_by(*count);
             }
         }
+        if tally.remembered > 0 {
+            self.remembered.inc_by(mem::take(&mut tally.remembered));
+        }
     }
 
     /// Counts a packet that gets no answer.
@@ -161,6 +181,9 @@ mod tests {
             let rcode = [0, 3, 16, 5, 77][n / 20];
             one_by_one.answered(Transport::Udp, origin, rcode);
             added.tally(&mut tally, Transport::Udp, origin, rcode);
+            if n % 4 == 0 {
+                tally.remember();
+            }
         }
         added.add(&mut tally);
         added.add(&mut tally);
@@ -168,5 +191,6 @@ mod tests {
             |queries: &Queries| -> Vec<u64> { queries.answered.iter().map(Counter::get).collect() };
         assert_eq!(counts(&added), counts(&one_by_one));
         assert_eq!(counts(&added).iter().sum::<u64>(), 100);
+        assert_eq!(added.remembered.get(), 25);
     }
 }

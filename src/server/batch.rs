@@ -80,7 +80,7 @@ impl Batch {
     }
 
     /// What was received.
-    pub(super) fn packets(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    pub(super) fn packets(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         let received = self.received.iter().zip(&self.packets);
         received.map(|((_, len), packet)| packet.get(..*len).unwrap_or_default())
     }

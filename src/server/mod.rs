@@ -31,7 +31,7 @@ mod tls;
 mod udp;
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, Recent},
     lifecycle::{Drain, Tasks},
     metrics::{self, Metrics},
 };
@@ -132,10 +132,12 @@ impl Listeners {
 
         let may_leave = options.handed_over || shared.kept.is_set();
         let (queue, waiting) = mpsc::channel(udp::QUEUE);
+        let workers = self.udp.len();
         for (number, socket) in (0_usize..).zip(self.udp) {
             let socket = socket_for(socket, options.udp_batches, may_leave)?;
             let name = format!("udp-{number}");
-            let worker = udp::start(name, socket, Arc::clone(&shared), queue.clone())?;
+            let recent = Recent::one_of(workers);
+            let worker = udp::start(name, socket, Arc::clone(&shared), queue.clone(), recent)?;
             tasks.essential("udp worker", worker);
         }
         let limit = options.udp_in_flight.max(1);

@@ -59,6 +59,7 @@ pub(super) fn start(
     socket: Arc<dyn Socket>,
     shared: Arc<Shared>,
     queue: mpsc::Sender<Waiting>,
+    recent: Recent,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let stopping = Arc::new(AtomicBool::new(false));
     let (running, mut ended) = oneshot::channel::<()>();
@@ -69,7 +70,7 @@ pub(super) fn start(
         queue,
         stopping: Arc::clone(&stopping),
         rotation: 0,
-        recent: Recent::default(),
+        recent,
     };
     thread::Builder::new().name(name).spawn(move || {
         let _running = running; // dropped when the thread ends, by a panic too

@@ -3,10 +3,13 @@
 use crate::{
     asking::{Client, Connection, ask, get, metrics_once, until},
     process::{Process, failure, serve},
-    running::{DEMO, Running, demo, directory, text},
+    running::{DEMO, Running, config, demo, directory, text},
     upstream::{Act, FakeUpstream},
 };
-use gapless::{config::Route, wire::NameKey};
+use gapless::{
+    config::{Route, Source},
+    wire::NameKey,
+};
 use std::time::Duration;
 
 const ZONE: &str = "
@@ -308,6 +311,35 @@ async fn what_was_asked_stands_in_the_metrics() {
     let unwatched = "gapless_index_synced{source=\"foreign-endpointslices\"}";
     assert!(!page.contains(unwatched), "nobody feeds it");
     drop(connection);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_a_worker_remembers_is_counted_and_follows_the_cluster() {
+    let nginx = std::fs::read_to_string(format!("{DEMO}/20-nginx.yaml")).unwrap();
+    let files = directory(&[("nginx.yaml", nginx.as_str())]);
+    let mut config = config(Source::Manifests(files.path().into()));
+    config.udp.workers = Some(1);
+    let server = Running::start(config).await;
+    until(server.admin, "/readyz", (200, "ok\n")).await;
+    let address = |it: &str| {
+        let record = format!("web-0.nginx.default.svc.cluster.local. 1 IN A {it}");
+        ["NoError".to_owned(), record]
+    };
+    for _ in 0..3 {
+        assert_eq!(ask(server.dns, WEB_0).await, address("10.1.0.4"));
+    }
+    let counted = "gapless_dns_remembered_answers_total 2\n";
+    metrics_once(server.admin, |page| page.contains(counted)).await;
+    let moved = nginx.replace("10.1.0.4", "10.1.0.44");
+    std::fs::write(files.path().join("nginx.yaml"), moved).unwrap();
+    let has_moved = async {
+        while ask(server.dns, WEB_0).await != address("10.1.0.44") {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), has_moved).await;
+    in_time.expect("a change is followed");
     server.end().await;
 }
 

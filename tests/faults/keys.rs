@@ -67,7 +67,7 @@ async fn answers_of_2_names_2_types_2_classes_do_cd_and_3_routes_are_96_answers(
     }
     let now = || Instant::now().into_std();
     for (nth, (question, route)) in questions.iter().enumerate() {
-        let held = forwarder.held(question, *route, None, now());
+        let held = forwarder.held(question, *route, now());
         assert!(held.is_none(), "{question:?} {route:?}");
         let client = Ipv4Addr::LOCALHOST.into();
         forwarder.resolve(question, *route, client).await.unwrap();
@@ -75,7 +75,7 @@ async fn answers_of_2_names_2_types_2_classes_do_cd_and_3_routes_are_96_answers(
         assert_eq!(asked, nth + 1);
     }
     let entries = questions.iter().map(|(question, route)| {
-        let held = forwarder.held(question, *route, None, now());
+        let held = forwarder.held(question, *route, now());
         Arc::as_ptr(&held.expect("it is kept").entry)
     });
     assert_eq!(entries.collect::<HashSet<_>>().len(), 96);

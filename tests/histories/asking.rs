@@ -5,7 +5,7 @@ use crate::{
     truth::{Answer, Question, Type},
 };
 use gapless::{
-    engine::{Asked, Engine, Now},
+    engine::{Ahead, Asked, Engine, Now, Recent},
     metrics::Transport,
 };
 use std::{
@@ -59,8 +59,8 @@ pub(crate) fn question(question: &Question) -> Ask {
     Ask::new(&text(question), Some(1232))
 }
 
-/// Asks on the path that every listener takes first.
-pub(crate) fn ask(engine: &Engine, of: &Question, now: Instant) -> Reply {
+/// Asks on the path that every listener takes first, and as a worker with a memory does, who gives the same octets.
+pub(crate) fn ask(engine: &Engine, recent: &mut Recent, of: &Question, now: Instant) -> Reply {
     let packet = question(of).packet(1);
     let asked = Asked {
         packet: &packet,
@@ -69,8 +69,13 @@ pub(crate) fn ask(engine: &Engine, of: &Question, now: Instant) -> Reply {
         transport: Transport::Udp,
         rotation: 0,
     };
-    let mut out = [0; 1232];
-    match engine.answer_now(&asked, now, &mut out) {
+    let (mut out, mut remembered) = ([0; 1232], [0; 1232]);
+    let given = engine.answer_now(&asked, now, &mut out);
+    let snapshot = engine.snapshot();
+    let mut view = engine.view(&snapshot, Some(recent));
+    let again = view.answer_now(&asked, Ahead::default(), now, &mut remembered);
+    assert_eq!((given, out), (again, remembered), "{of:?}");
+    match given {
         Now::Reply(len) => read(Some(&out[..len])),
         Now::NeedsAsync => read(None),
         Now::Drop => panic!("an answer to {of:?}"),

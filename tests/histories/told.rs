@@ -12,7 +12,7 @@ use crate::{
     watch::{FADING_AFTER_A_LIST, Gap, NEWS, Unheard, WATCHES, Watch},
 };
 use gapless::{
-    engine::Engine,
+    engine::{Engine, Recent},
     index::{self, EndpointNames, Index, Staleness},
     model::{Change, ObjectKey, Source},
 };
@@ -42,6 +42,7 @@ pub(crate) struct Told {
     begin: Instant,
     index: Index,
     engine: Engine,
+    recent: Recent,
     watches: [Watch; Source::ALL.len()],
     /// Services that became headless, as the index was told, and until when that makes them unsure.
     awaiting: BTreeMap<ObjectKey, u64>,
@@ -103,6 +104,7 @@ impl Told {
             begin,
             index,
             engine: engine::under(answers, reader, &upstreams, &mut Registry::default()),
+            recent: Recent::default(),
             watches,
             awaiting: BTreeMap::new(),
             touched: None,
@@ -340,7 +342,8 @@ impl Told {
             return Ok(());
         }
         self.outcome.asked += 1;
-        let Reply { answer, is_stale } = asking::ask(&self.engine, question, self.instant());
+        let now = self.instant();
+        let Reply { answer, is_stale } = asking::ask(&self.engine, &mut self.recent, question, now);
         let (mode, known) = (self.cluster.mode, self.known());
         let answers = |views: &[View]| -> Vec<Answer> {
             let answers = views.iter().map(|it| it.answers(question, known, mode));

@@ -187,6 +187,7 @@ async fn a_worker_that_panics_is_reported() {
         Arc::new(Panics),
         fixture::shared(1),
         queue,
+        Recent::default(),
     )
     .unwrap();
     tasks.essential("udp worker", worker);
