@@ -233,20 +233,16 @@ impl<'e, 'p> View<'e, 'p> {
         now: Instant,
         out: &[u8],
     ) {
-        let is_of_index = match (done.origin, done.same_ms) {
-            (Origin::Cluster, _) => true,
-            (Origin::Cache, 1..) => false,
-            _ => return,
-        };
+        if done.origin != Origin::Cluster && done.same_ms == 0 {
+            return;
+        }
         let (Some(recent), Some(reply)) = (&mut self.recent, out.get(..done.len.into())) else {
             return;
         };
         let (query, snapshot) = (&self.query, self.snapshot);
-        let basis = || match is_of_index {
-            true => (answer.basis(&query.question.name, snapshot)).map(Basis::Index),
-            false => Some(Basis::Until(
-                now + Duration::from_millis(done.same_ms.into()),
-            )),
+        let basis = || match done.same_ms {
+            0 => (answer.basis(&query.question.name, snapshot)).map(Basis::Index),
+            ms => Some(Basis::Until(now + Duration::from_millis(ms.into()))),
         };
         let question_end = wire::HEADER_LEN + query.question_wire.len();
         recent.keep(place, asked.packet, reply, question_end, done, basis);

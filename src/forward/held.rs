@@ -30,11 +30,10 @@ impl Held {
         }
     }
 
-    pub(super) const fn stale(entry: Arc<Entry>) -> Self {
+    pub(super) fn stale(entry: Arc<Entry>) -> Self {
         Self {
-            entry,
             stale: true,
-            same_for: Duration::ZERO,
+            ..Self::current(entry)
         }
     }
 

@@ -1,7 +1,7 @@
 //! What of a snapshot an answer was made of, so that whoever keeps the answer can tell of a later snapshot whether it would give the
 //! same. It knows shards and editions, and not what was answered.
 
-use super::snapshot::{Snapshot, shard_of};
+use super::snapshot::{SHARDS, Snapshot, shard_of};
 
 /// What an answer was made of. A snapshot of another index says nothing about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Basis {
     /// The zone's, if the answer tells it.
     serial: Option<u32>,
 }
+
+const _: () = assert!(SHARDS <= 1 << u8::BITS, "a shard's number is an octet");
 
 impl Snapshot {
     /// What an answer was made of for which these names were looked up, found or not, and what is known of the sources; with the zone's
